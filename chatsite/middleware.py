@@ -1,0 +1,37 @@
+"""Middleware of the whole site."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest, HttpResponse
+from uuid_utils import uuid7
+
+SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+
+
+class RequestIdMiddleware:
+    """Gives each request an id, the caller's own where it is a plain word, and returns it.
+
+    Pages that belong to a person are never stored by a cache on the way.
+    """
+
+    async_capable = True
+    sync_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponse]]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if SAFE_ID.match(given) else str(uuid7())
+        request.META["request_id"] = request_id
+        response = await self.get_response(request)
+        response["X-Request-ID"] = request_id
+        if not response.has_header("Cache-Control") and not request.path.startswith("/static/"):
+            response["Cache-Control"] = "no-store, private"
+        return response
