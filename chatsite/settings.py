@@ -99,8 +99,8 @@ if _database["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000;"
         " PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;",
     }
-_database["CONN_MAX_AGE"] = None
-_database["CONN_HEALTH_CHECKS"] = True
+# Under ASGI each request has a thread of its own: a connection that outlives it would leak.
+_database["CONN_MAX_AGE"] = 0
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -1,0 +1,90 @@
+"""Conversation: an ordered tree of turns that belongs to one person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from conversations.models.ids import new_id
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+    from conversations.models.turn import Turn
+
+TITLE_LIMIT_CHARACTERS = 200
+TITLE_WORDS_CHARACTERS = 60
+
+
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    def owned_by(self, user: User) -> Self:
+        return self.filter(owner=user)
+
+    def listed(self) -> Self:
+        """What the rail shows: newest first, without temporary and archived ones."""
+        return self.filter(temporary=False, archived_at=None).order_by("-updated_at")
+
+
+class Conversation(models.Model):
+    class TitleSource(models.TextChoices):
+        NONE = "", "none yet"
+        FIRST_WORDS = "first_words", "first words of the first question"
+        GENERATED = "generated", "generated"
+        PERSON = "person", "given by the owner"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
+    title = models.CharField(max_length=TITLE_LIMIT_CHARACTERS, blank=True)
+    title_source = models.CharField(max_length=16, choices=TitleSource.choices, blank=True)
+    system_prompt = models.TextField(blank=True)
+    model = models.CharField(max_length=200, blank=True, help_text="Model id of the last send.")
+    temporary = models.BooleanField(default=False)
+    pinned_at = models.DateTimeField(null=True, blank=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+    # The turn at the end of the branch that is shown.
+    head_turn = models.ForeignKey(
+        "conversations.Turn", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    objects = ConversationQuerySet.as_manager()
+
+    class Meta:
+        indexes = (models.Index(fields=["owner", "-updated_at"], name="conversation_by_owner"),)
+
+    def __str__(self) -> str:
+        return self.title or f"Conversation {self.id}"
+
+    def path(self, *, last: int | None = None) -> list[Turn]:
+        """The turns from the root to ``head_turn``, each with ``chosen`` loaded; at most the ``last`` ones.
+
+        One query, whatever the length: branches are walked in memory.
+        """
+        if self.head_turn_id is None:
+            return []
+        turns = self.turns.select_related("chosen")
+        if last is not None:
+            depth = self.turns.filter(pk=self.head_turn_id).values_list("depth", flat=True).first()
+            turns = turns.filter(depth__gt=(depth or 0) - last)
+        by_id = {turn.pk: turn for turn in turns}
+        path: list[Turn] = []
+        turn = by_id.get(self.head_turn_id)
+        while turn is not None:
+            path.append(turn)
+            turn = by_id.get(turn.parent_id) if turn.parent_id else None
+        path.reverse()
+        return path
+
+    def title_from(self, text: str) -> bool:
+        """Take the first words of a question as the title, unless there is one. Returns whether it did."""
+        if self.title_source != self.TitleSource.NONE or self.title:
+            return False
+        words = " ".join(text.split())
+        if len(words) > TITLE_WORDS_CHARACTERS:
+            words = words[:TITLE_WORDS_CHARACTERS].rsplit(" ", 1)[0] + "…"
+        self.title, self.title_source = words, self.TitleSource.FIRST_WORDS
+        return True
