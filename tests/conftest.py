@@ -1,0 +1,153 @@
+"""What every test may use: a Valkey, the cast (alice, bob, charlie, root), the marks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from hypothesis import HealthCheck, settings
+
+from chatsite.valkey import EmbeddedValkey
+from tests.browser import find_chromium
+
+DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "django_db_reset_sequences"}
+COUNTED_MARKS = ("browser", "story", "database", "live")
+VALKEY: pytest.StashKey[EmbeddedValkey] = pytest.StashKey()
+
+settings.register_profile("default", max_examples=60, deadline=None)
+settings.register_profile("ci", max_examples=60, deadline=None, derandomize=True, print_blob=True)
+settings.register_profile(
+    "long", max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") == "true" else "default")
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the tests marked long as well")
+    parser.addoption("--live", action="store_true", help="run only the tests against real providers")
+    parser.addoption("--counts", metavar="FILE", help="write how many tests of each mark passed, as JSON")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.help or config.option.version or _only_directs(config):
+        return
+    folder = Path(tempfile.mkdtemp(prefix="chatsite-valkey-"))
+    port = urlsplit(os.environ["REDIS_URL"]).port
+    server = EmbeddedValkey(folder, port=port, password="", append_only=False)
+    server.start()
+    config.stash[VALKEY] = server
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    server = config.stash.get(VALKEY, None)
+    if server is not None:
+        server.stop()
+        shutil.rmtree(server.folder, ignore_errors=True)
+
+
+def _only_directs(config: pytest.Config) -> bool:
+    """Whether this process hands all tests to xdist workers and runs none itself."""
+    return not hasattr(config, "workerinput") and bool(getattr(config.option, "numprocesses", None))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    chromium = find_chromium()
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if item.get_closest_marker("django_db") or fixtures & DATABASE_FIXTURES:
+            item.add_marker("database")
+        if item.get_closest_marker("browser") and chromium is None:
+            item.add_marker(pytest.mark.skip(reason="no Chromium found: browser stories not run"))
+        if item.get_closest_marker("long") and not config.option.long:
+            item.add_marker(pytest.mark.skip(reason="runs with make test-long"))
+        if bool(item.get_closest_marker("live")) != bool(config.option.live):
+            word = "runs with make test-live" if not config.option.live else "not a live test"
+            item.add_marker(pytest.mark.skip(reason=word))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Says how many stories really ran, so that a silent skip cannot pass for a success."""
+    passed: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
+    for outcome, counter in (("passed", passed), ("skipped", skipped)):
+        for report in terminalreporter.stats.get(outcome, []):
+            counter.update(mark for mark in COUNTED_MARKS if mark in getattr(report, "keywords", ()))
+    line = ", ".join(
+        f"{mark} {passed[mark]} passed" + (f" {skipped[mark]} skipped" if skipped[mark] else "")
+        for mark in COUNTED_MARKS
+        if passed[mark] or skipped[mark]
+    )
+    if line:
+        terminalreporter.write_line(f"Of these: {line}")
+    if skipped["browser"] and find_chromium() is None:
+        terminalreporter.write_line(
+            "BROWSER STORIES NOT RUN: no Chromium found (set CHROMIUM to one)", red=True
+        )
+    if config.option.counts:
+        total = {"all": len(terminalreporter.stats.get("passed", [])), **passed}
+        Path(config.option.counts).write_text(json.dumps(total), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of the Chromium to drive; start it with ``tests.browser.ARGUMENTS``."""
+    path = find_chromium()
+    if path is None:
+        pytest.skip("no Chromium found")
+    return path
+
+
+@pytest.fixture
+def redis_url() -> str:
+    """The address of this process's own Valkey, emptied for this test."""
+    import redis
+
+    url = os.environ["REDIS_URL"]
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+    return url
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    """The person the story is about."""
+    return _user("alice")
+
+
+@pytest.fixture
+def bob(db: None, alice: User) -> User:
+    """A colleague: in the same billing group as alice, "team", and in none of her chats."""
+    person = _user("bob")
+    _join_team(alice, person)
+    return person
+
+
+@pytest.fixture
+def charlie(db: None) -> User:
+    """An outsider, who must never see what belongs to alice."""
+    return _user("charlie")
+
+
+@pytest.fixture
+def root(db: None) -> User:
+    """The operator: a superuser."""
+    return get_user_model().objects.create_superuser("root", "root@example.org", "root-password")
+
+
+def _user(name: str) -> User:
+    return get_user_model().objects.create_user(name, f"{name}@example.org", f"{name}-password")
+
+
+def _join_team(*people: User) -> None:
+    """Puts people into the billing group "team"; billing has no groups yet."""
