@@ -1,0 +1,155 @@
+"""One scenario played by the load generator against one server, with that server's CPU beside it."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tests.bench.outcome import Outcome
+from tests.bench.processes import Child
+from tests.bench.script import Script, now_us
+
+_stream_numbers = itertools.count(1)
+# Sockets are open and the client's loop is idle when the first turn starts.
+_LEAD_US = 500_000
+TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What every stream of a scenario looks like; see :class:`Script` for the fields they share."""
+
+    tokens: int
+    interval_us: int
+    group: int = 1
+    first_us: int = 50_000
+
+    def script(self) -> Script:
+        return Script(next(_stream_numbers), self.tokens, self.interval_us, self.first_us, self.group)
+
+    @property
+    def duration_us(self) -> int:
+        return int(self.script().duration_seconds * 1e6)
+
+
+@dataclass(slots=True)
+class Target:
+    """A server under load. ``cpu`` gives CPU seconds so far, by part; ``doors`` paths and keys of sockets."""
+
+    name: str
+    url: str
+    model: str
+    cpu: Callable[[], dict[str, float]]
+    doors: Callable[[int], Sequence[Mapping[str, str]]]
+    idle_rate: dict[str, float] = field(default_factory=dict)  # CPU seconds a second, by part
+
+    def measure_idle(self, seconds: float) -> None:
+        before = self.cpu()
+        time.sleep(seconds)
+        after = self.cpu()
+        self.idle_rate = {part: (after[part] - before[part]) / seconds for part in after}
+
+
+@dataclass(slots=True)
+class Run:
+    """What one round of one scenario gave. The window is the time over which CPU and latencies are read."""
+
+    target: str
+    outcomes: list[Outcome]
+    window_us: tuple[int, int]
+    cpu_seconds: dict[str, float]  # by part, less idle
+    client_cpu_seconds: float
+    client_lags_us: list[int]
+
+    def tokens_in_window(self) -> int:
+        start, end = self.window_us
+        return sum(start <= at < end for outcome in self.outcomes for at, _ in outcome.tokens)
+
+    def cpu_ms_a_token(self, part: str | None = None) -> float:
+        seconds = sum(self.cpu_seconds.values()) if part is None else self.cpu_seconds.get(part, 0.0)
+        return 1000 * seconds / max(1, self.tokens_in_window())
+
+    def added_ms(self) -> list[float]:
+        start, end = self.window_us
+        return [added / 1000 for each in self.outcomes for at, added in each.tokens if start <= at < end]
+
+    def first_added_ms(self) -> list[float]:
+        start, end = self.window_us
+        return [
+            each.first_added_us / 1000
+            for each in self.outcomes
+            if each.first_added_us is not None and start <= each.asked_us < end
+        ]
+
+
+def steady(target: Target, shape: Shape, streams: int, turns: int = 3) -> Run:
+    """Starts spread evenly over one stream's length, ``turns`` in a row; the window is when all are at it."""
+    length_us = shape.duration_us
+    starts = [i * length_us // streams for i in range(streams)]
+    plan = _plan(target, shape, starts, turns)
+    return _play(target, plan, (length_us, turns * length_us))
+
+
+def burst(target: Target, shape: Shape, streams: int) -> Run:
+    """All starts within one second; the window is the whole of it."""
+    chance = random.Random(11)  # an even spacing would put all streams on the same few beats
+    starts = sorted(chance.randrange(1_000_000) for _ in range(streams))
+    return _play(target, _plan(target, shape, starts, 1), (0, 2_000_000 + shape.duration_us))
+
+
+def stops(target: Target, shape: Shape, count: int) -> Run:
+    """``count`` streams, each stopped at a random moment between its first token and its end."""
+    chance = random.Random(7)
+    starts = [i * shape.duration_us // count for i in range(count)]
+    plan = _plan(target, shape, starts, 1)
+    for socket in plan["sockets"]:
+        socket["turns"][0]["stop_after_us"] = chance.randint(2 * shape.first_us, int(shape.duration_us * 0.9))
+    return _play(target, plan, (0, 2 * shape.duration_us))
+
+
+def _plan(target: Target, shape: Shape, starts_us: Sequence[int], turns: int) -> dict[str, Any]:
+    doors = target.doors(len(starts_us))
+    return {
+        "url": target.url,
+        "timeout_seconds": TIMEOUT_SECONDS,
+        "sockets": [
+            {
+                **door,
+                "start_us": start_us,
+                "turns": [{"model": target.model, "script": asdict(shape.script())} for _ in range(turns)],
+            }
+            for door, start_us in zip(doors, starts_us, strict=True)
+        ],
+    }
+
+
+def _play(target: Target, plan: dict[str, Any], window_us: tuple[int, int]) -> Run:
+    client = Child("client", ["-m", "tests.bench.client"], talks=True)
+    try:
+        client.say(plan)
+        client.hear()
+        start_us = now_us() + _LEAD_US
+        client.say({"start_us": start_us})
+        window = (start_us + window_us[0], start_us + window_us[1])
+        _sleep_until(window[0])
+        before = target.cpu()
+        _sleep_until(window[1])
+        after = target.cpu()
+        result = client.hear()
+    finally:
+        client.stop()
+    seconds = (window[1] - window[0]) / 1e6
+    used = {
+        part: max(0.0, after[part] - before[part] - target.idle_rate.get(part, 0.0) * seconds)
+        for part in after
+    }
+    outcomes = [Outcome(**each) for each in result["outcomes"]]
+    return Run(target.name, outcomes, window, used, result["cpu_seconds"], result["lags_us"])
+
+
+def _sleep_until(at_us: int) -> None:
+    time.sleep(max(0.0, (at_us - now_us()) / 1e6))
