@@ -1,0 +1,32 @@
+"""What every provider is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from llm.messages import ChatRequest
+from llm.profiles import Profile
+from llm.stream import StreamEvent
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+
+
+class Provider(Protocol):
+    """Speaks to one model; bound to the event loop it was made in.
+
+    ``stream`` yields ``llm.stream`` events and raises ``llm.errors`` classes, nothing
+    else. Iterate it in a task of its own: cancelling that task closes the connection
+    to the provider at once. A ``break`` alone does not. It never retries, and waits
+    for the first and the next event as long as its caller does.
+    """
+
+    def stream(self, request: ChatRequest) -> AsyncIterator[StreamEvent]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class ProviderFactory(Protocol):
+    """A provider class. ``api_key`` is "" for servers that take none."""
+
+    def __call__(self, profile: Profile, api_key: str) -> Provider: ...
