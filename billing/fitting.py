@@ -1,0 +1,73 @@
+"""How long an answer may be, given every budget that applies. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from billing.buckets import BucketRow
+from billing.errors import BudgetExceeded, PriceUnknown
+from billing.models import Unit
+from billing.prices import Rates, to_nanousd
+
+
+def units_needed(unit: str, rates: Rates | None, input_tokens: int, output_tokens: int) -> int:
+    """What a call can take at most from a bucket of this unit; 0 for money where the price is unknown."""
+    if unit == Unit.TOKENS:
+        return input_tokens + output_tokens
+    if rates is None:
+        return 0
+    return to_nanousd(input_tokens * rates.worst_input_picousd + output_tokens * rates.worst_output_picousd)
+
+
+def fits_output(row: BucketRow, rates: Rates | None, input_tokens: int, wanted: int) -> int:
+    """The longest output (at most ``wanted``) that a bounded bucket admits with this input; may be < 0."""
+    if row.unit == Unit.TOKENS:
+        return min(wanted, row.remaining - input_tokens)
+    assert rates is not None
+    left_picousd = row.remaining * 1000 - input_tokens * rates.worst_input_picousd
+    if rates.worst_output_picousd == 0:
+        return wanted if left_picousd >= 0 else -1
+    return min(wanted, left_picousd // rates.worst_output_picousd)
+
+
+def fit(
+    found: Sequence[BucketRow],
+    rates: Rates | None,
+    *,
+    model: str,
+    input_tokens: int,
+    wanted_output_tokens: int,
+    minimum_output_tokens: int,
+) -> int:
+    """The output cap: what is wanted, cut to the tightest hard budget.
+
+    Raises BudgetExceeded naming the tightest budget where less than the minimum fits, and PriceUnknown
+    where a hard budget in money applies and there is no price.
+    """
+    cap = wanted_output_tokens
+    tightest: BucketRow | None = None
+    for row in found:
+        if not row.bounded:
+            continue
+        if row.unit == Unit.NANOUSD and rates is None:
+            raise PriceUnknown(model=model, budget=row.name)
+        fits = fits_output(row, rates, input_tokens, wanted_output_tokens)
+        if fits < cap:
+            cap, tightest = fits, row
+    minimum = min(minimum_output_tokens, wanted_output_tokens)
+    if cap >= max(1, minimum):
+        return cap
+    assert tightest is not None
+    assert tightest.bucket_id is not None
+    assert tightest.limit_units is not None
+    raise BudgetExceeded(
+        budget=tightest.name,
+        bucket_id=tightest.bucket_id,
+        limit_version=tightest.limit_version,
+        limit=tightest.limit_units,
+        used=tightest.posted,
+        held=tightest.held,
+        needed=units_needed(tightest.unit, rates, input_tokens, minimum),
+        fits_output_tokens=max(0, cap),
+        resets_at=tightest.period_end,
+    )

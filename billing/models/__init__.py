@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from billing.models.account import Account, BillingGroup, GroupMember
+from billing.models.bucket import Bucket, LimitChange
+from billing.models.budget import Budget, BudgetEvent, BudgetSource, Period, ScopeKind, Unit
+from billing.models.entry import TOKEN_COLUMNS, Bearer, EntryKind, LedgerEntry, Posting
+from billing.models.hold import MAX_CALL_TOKENS, Hold, HoldLine, HoldState
+from billing.models.plan import Plan, PlanBudget
+from billing.models.price import MAX_PRICE_PICOUSD, PriceVersion
+from billing.models.rollup import UsageRollup
+
+__all__ = [
+    "MAX_CALL_TOKENS",
+    "MAX_PRICE_PICOUSD",
+    "TOKEN_COLUMNS",
+    "Account",
+    "Bearer",
+    "BillingGroup",
+    "Bucket",
+    "Budget",
+    "BudgetEvent",
+    "BudgetSource",
+    "EntryKind",
+    "GroupMember",
+    "Hold",
+    "HoldLine",
+    "HoldState",
+    "LedgerEntry",
+    "LimitChange",
+    "Period",
+    "Plan",
+    "PlanBudget",
+    "Posting",
+    "PriceVersion",
+    "ScopeKind",
+    "Unit",
+    "UsageRollup",
+]

@@ -1,0 +1,211 @@
+"""Writing an entry: the entry, its postings, the buckets, the rollup and the threshold events, together.
+
+The one place that changes ``posted``. The caller's transaction holds the locks of the buckets.
+"""
+
+# ruff: noqa: S608 - only constants and placeholders are interpolated; every value is a parameter
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from billing import sql
+from billing.buckets import percent_used, read_thresholds
+from billing.models import TOKEN_COLUMNS, BudgetEvent, EntryKind, LedgerEntry
+
+_ENTRY_COLUMNS = (
+    "id, created_at, kind, idempotency_key, bearer, hold_id, reverses_id, user_id, group_id, conversation_id,"
+    " generation_id, attempt, purpose, model, price_version_id, "
+    + ", ".join(TOKEN_COLUMNS)
+    + ", cost_nanousd,"
+    " estimated, local_day, usage_raw, note, actor_id"
+)
+_INSERT_ENTRY = (
+    f"INSERT INTO billing_ledgerentry ({_ENTRY_COLUMNS}) VALUES ({sql.marks(27)})"
+    " ON CONFLICT (idempotency_key) DO NOTHING"
+)
+_SUMMED = ("calls", "estimated_calls", "unpriced_calls", *TOKEN_COLUMNS, "cost_nanousd")
+_UPSERT_ROLLUP = (
+    "INSERT INTO billing_usagerollup (user_id, local_day, model, bearer, group_id, "
+    + ", ".join(_SUMMED)
+    + f") VALUES ({sql.marks(15)}) ON CONFLICT (user_id, local_day, model, bearer, group_id) DO UPDATE SET "
+    + ", ".join(f"{column} = billing_usagerollup.{column} + excluded.{column}" for column in _SUMMED)
+)
+
+
+@dataclass(slots=True)
+class Move:
+    """What an entry does to one bucket: gives back ``held``, adds ``amount``, of which ``over`` unheld.
+
+    ``posts`` False: the line only goes back (what the house bears is not posted to the user's budgets).
+    The rest is the bucket before the move, for the threshold events.
+    """
+
+    bucket_id: int
+    held: int
+    amount: int
+    over: int
+    posts: bool
+    posted: int
+    limit_units: int | None
+    limit_version: int
+    notified_percent: int
+    thresholds: str
+    viable_units: int = 0
+
+    @property
+    def passed(self) -> list[int]:
+        """Thresholds that the move reaches and that were not yet recorded for this version of the limit.
+
+        The last one counts as reached too when less is left than the smallest useful call takes.
+        """
+        if not self.posts or self.limit_units is None:
+            return []
+        after = self.posted + self.amount
+        percent = percent_used(after, self.limit_units)
+        if self.limit_units - after < self.viable_units:
+            percent = max(percent, 100)
+        return [t for t in read_thresholds(self.thresholds) if self.notified_percent < t <= percent]
+
+
+def write(entry: LedgerEntry, moves: Sequence[Move]) -> list[BudgetEvent] | None:
+    """Write the entry and all that follows from it. None = an entry with this key is there already."""
+    if not _insert_entry(entry):
+        return None
+    posting = [move for move in moves if move.posts]
+    if posting:
+        _insert_postings(entry, posting)
+    if moves:
+        _update_buckets(moves)
+    if entry.kind in (EntryKind.USAGE, EntryKind.TRUEUP, EntryKind.ADJUST, EntryKind.REFUND):
+        _add_to_rollup(entry)
+    return _record_passed(posting, entry.created_at)
+
+
+def _insert_entry(entry: LedgerEntry) -> bool:
+    inserted = sql.run(
+        _INSERT_ENTRY,
+        (
+            sql.uuid_in(entry.id),
+            sql.time_in(entry.created_at),
+            entry.kind,
+            entry.idempotency_key,
+            entry.bearer,
+            sql.uuid_in(entry.hold_id),
+            sql.uuid_in(entry.reverses_id),
+            entry.user_id,
+            entry.group_id,
+            sql.uuid_in(entry.conversation_id),
+            sql.uuid_in(entry.generation_id),
+            entry.attempt,
+            entry.purpose,
+            entry.model,
+            entry.price_version_id,
+            *_tokens(entry),
+            entry.cost_nanousd,
+            entry.estimated,
+            sql.day_in(entry.local_day),
+            None if entry.usage_raw is None else json.dumps(entry.usage_raw),
+            entry.note,
+            entry.actor_id,
+        ),
+    )
+    entry._state.adding, entry._state.db = False, "default"
+    return inserted == 1
+
+
+def _tokens(entry: LedgerEntry) -> list[int]:
+    return [getattr(entry, column) for column in TOKEN_COLUMNS]
+
+
+def _insert_postings(entry: LedgerEntry, posting: Sequence[Move]) -> None:
+    key = sql.uuid_in(entry.id)
+    params: list[Any] = []
+    for move in posting:
+        params += (key, move.bucket_id, move.amount, move.over)
+    sql.run(
+        "INSERT INTO billing_posting (entry_id, bucket_id, amount, over) VALUES "
+        + sql.tuples(len(posting), 4),
+        params,
+    )
+
+
+def _update_buckets(moves: Sequence[Move]) -> None:
+    params: list[int] = []
+    for move in moves:
+        posted = move.amount if move.posts else 0
+        notified = max(move.passed, default=move.notified_percent)
+        params += (move.bucket_id, move.held, posted, move.over if move.posts else 0, notified)
+    # Both engines name the columns of VALUES column1, column2, ...
+    changed = sql.run(
+        "UPDATE billing_bucket SET held = held - move.column2, posted = posted + move.column3,"
+        " slack = slack + move.column4, notified_percent = move.column5"
+        f" FROM (VALUES {sql.tuples(len(moves), 5)}) AS move WHERE billing_bucket.id = move.column1",
+        params,
+    )
+    assert changed == len(moves), "a bucket of the hold is gone"
+
+
+def _add_to_rollup(entry: LedgerEntry) -> None:
+    usage = entry.kind == EntryKind.USAGE
+    sql.run(
+        _UPSERT_ROLLUP,
+        (
+            entry.user_id,
+            sql.day_in(entry.local_day),
+            entry.model,
+            entry.bearer,
+            entry.group_id or 0,
+            int(usage),
+            int(usage and entry.estimated),
+            int(usage and entry.cost_nanousd is None),
+            *_tokens(entry),
+            entry.cost_nanousd or 0,
+        ),
+    )
+
+
+def _record_passed(posting: Sequence[Move], now: datetime) -> list[BudgetEvent]:
+    events = []
+    for move in posting:
+        for percent in move.passed:
+            assert move.limit_units is not None
+            event = record_event(
+                bucket_id=move.bucket_id,
+                limit_version=move.limit_version,
+                kind=str(percent),
+                posted=move.posted + move.amount,
+                limit_units=move.limit_units,
+                now=now,
+            )
+            if event is not None:
+                events.append(event)
+    return events
+
+
+def record_event(
+    *, bucket_id: int, limit_version: int, kind: str, posted: int, limit_units: int, now: datetime
+) -> BudgetEvent | None:
+    """Insert the event unless it was recorded before: once per bucket, version of the limit and kind."""
+    inserted = sql.rows(
+        "INSERT INTO billing_budgetevent (bucket_id, limit_version, kind, posted, limit_units, created_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING id",
+        (bucket_id, limit_version, kind, posted, limit_units, sql.time_in(now)),
+    )
+    if not inserted:
+        return None
+    event = BudgetEvent(
+        id=inserted[0][0],
+        bucket_id=bucket_id,
+        limit_version=limit_version,
+        kind=kind,
+        posted=posted,
+        limit_units=limit_units,
+        created_at=now,
+    )
+    event._state.adding, event._state.db = False, "default"
+    return event

@@ -1,0 +1,68 @@
+"""What an answer cost, in the figures that people see."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from billing.models import Bearer, LedgerEntry
+from billing.prices import Rates, pick_tier, sibling_tiers
+
+
+def usd(nanousd: int | None) -> str | None:
+    """Nano-USD as a decimal string in USD: 4100000 -> "0.0041"; None stays None."""
+    if nanousd is None:
+        return None
+    amount = Decimal(nanousd).scaleb(-9)
+    return format(amount.normalize() if nanousd else Decimal(0), "f")
+
+
+def receipt(entry: LedgerEntry, *, corrections: tuple[LedgerEntry, ...] = ()) -> dict[str, Any]:
+    """The figures of a usage entry, with its true-up and refunds added if given.
+
+    Counts are inclusive: cached within input, thinking within output. ``cost_usd`` None = price unknown.
+    ``charged`` False = the house bears it. One query, for the rates, where the price is known.
+    """
+    rows = (entry, *corrections)
+    total = {name: sum(getattr(row, name) for row in rows) for name in _SUMMED}
+    input_tokens = (
+        total["input_uncached_tokens"]
+        + total["cache_read_tokens"]
+        + total["cache_write_tokens"]
+        + total["tool_prompt_tokens"]
+    )
+    output_tokens = total["output_visible_tokens"] + total["thinking_tokens"]
+    known = [row.cost_nanousd for row in rows if row.cost_nanousd is not None]
+    rates = _rates(entry)
+    return {
+        "input_tokens": input_tokens,
+        "cached_tokens": total["cache_read_tokens"],
+        "output_tokens": output_tokens,
+        "thinking_tokens": total["thinking_tokens"],
+        "total_tokens": input_tokens + output_tokens,
+        "cost_usd": usd(sum(known)) if known else None,
+        "estimated": rows[-1].estimated,
+        "rates": None if rates is None else rates.usd_per_million(),
+        "price_version": entry.price_version_id,
+        "charged": entry.bearer == Bearer.USER,
+        "entry_id": str(entry.pk),
+    }
+
+
+_SUMMED = (
+    "input_uncached_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "tool_prompt_tokens",
+    "output_visible_tokens",
+    "thinking_tokens",
+)
+
+
+def _rates(entry: LedgerEntry) -> Rates | None:
+    if entry.price_version_id is None:
+        return None
+    tiers = sibling_tiers(entry.price_version_id)
+    return next(
+        (tier for tier in tiers if tier.price_version_id == entry.price_version_id), pick_tier(tiers, 0)
+    )

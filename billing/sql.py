@@ -1,0 +1,84 @@
+"""The few statements that run for every call are written in SQL; this is what both engines need for it.
+
+Values always travel as parameters. Column types that the engines store differently (UUIDs, times)
+pass through ``uuid_in``/``time_in`` and ``uuid_out``/``time_out``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+
+def joined() -> AbstractContextManager[None]:
+    """The caller's transaction where there is one (no savepoint), else an own one.
+
+    Sound only for verbs that raise before their first write or not at all.
+    """
+    return nullcontext() if connection.in_atomic_block else transaction.atomic()
+
+
+def run(statement: str, params: Sequence[Any]) -> int:
+    """Execute and return the number of rows changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        return int(cursor.rowcount)
+
+
+def rows(statement: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Execute and return all rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        return list(cursor.fetchall())
+
+
+def row_lock(alias: str = "") -> str:
+    """A locking clause, empty on SQLite where BEGIN IMMEDIATE already serialises the writers."""
+    if not connection.features.has_select_for_update:
+        return ""
+    return f" FOR UPDATE OF {alias}" if alias else " FOR UPDATE"
+
+
+def marks(count: int) -> str:
+    """``count`` placeholders for an IN list."""
+    return ",".join(["%s"] * count)
+
+
+def tuples(count: int, width: int) -> str:
+    """``count`` rows of ``width`` placeholders for VALUES."""
+    return ",".join(["(" + marks(width) + ")"] * count)
+
+
+def uuid_in(value: UUID | None) -> UUID | str | None:
+    if value is None or connection.features.has_native_uuid_field:
+        return value
+    return value.hex
+
+
+def uuid_out(value: UUID | str | None) -> UUID | None:
+    return value if value is None or isinstance(value, UUID) else UUID(value)
+
+
+def time_in(value: datetime | None) -> Any:
+    return None if value is None else connection.ops.adapt_datetimefield_value(value)
+
+
+def time_out(value: datetime | str | None) -> datetime | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value
+
+
+def day_in(value: date) -> Any:
+    return connection.ops.adapt_datefield_value(value)
+
+
+def day_out(value: date | str) -> date:
+    return date.fromisoformat(value) if isinstance(value, str) else value
