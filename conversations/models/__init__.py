@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conversations.models.conversation import Conversation
 from conversations.models.generation import (
+    CLAIMED_STATES,
     LIVE_STATES,
     TERMINAL_STATES,
     Generation,
@@ -14,6 +15,7 @@ from conversations.models.person import ApiKey, Preferences
 from conversations.models.turn import Turn
 
 __all__ = [
+    "CLAIMED_STATES",
     "LIVE_STATES",
     "TERMINAL_STATES",
     "ApiKey",

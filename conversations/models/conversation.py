@@ -36,7 +36,9 @@ class Conversation(models.Model):
         PERSON = "person", "given by the owner"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations"
+    )
     title = models.CharField(max_length=TITLE_LIMIT_CHARACTERS, blank=True)
     title_source = models.CharField(max_length=16, choices=TitleSource.choices, blank=True)
     system_prompt = models.TextField(blank=True)
@@ -59,20 +61,21 @@ class Conversation(models.Model):
     def __str__(self) -> str:
         return self.title or f"Conversation {self.id}"
 
-    def path(self, *, last: int | None = None) -> list[Turn]:
-        """The turns from the root to ``head_turn``, each with ``chosen`` loaded; at most the ``last`` ones.
+    def path(self, *, last: int | None = None, head: Turn | None = None) -> list[Turn]:
+        """The turns from the root to ``head`` (by default ``head_turn``), each with ``chosen`` loaded.
 
-        One query, whatever the length: branches are walked in memory.
+        At most the ``last`` ones. One query for the turns, whatever their number: branches are walked
+        in memory.
         """
-        if self.head_turn_id is None:
+        end = head or self.head_turn
+        if end is None:
             return []
-        turns = self.turns.select_related("chosen")
+        turns = self.turns.select_related("chosen").filter(depth__lte=end.depth)
         if last is not None:
-            depth = self.turns.filter(pk=self.head_turn_id).values_list("depth", flat=True).first()
-            turns = turns.filter(depth__gt=(depth or 0) - last)
+            turns = turns.filter(depth__gt=end.depth - last)
         by_id = {turn.pk: turn for turn in turns}
         path: list[Turn] = []
-        turn = by_id.get(self.head_turn_id)
+        turn = by_id.get(end.pk)
         while turn is not None:
             path.append(turn)
             turn = by_id.get(turn.parent_id) if turn.parent_id else None

@@ -14,6 +14,7 @@ lease was taken over holds an old epoch, and all its later writes match no row.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -47,18 +48,33 @@ LIVE_STATES = (State.QUEUED, State.RUNNING, State.STREAMING, State.WAITING)
 CLAIMED_STATES = (State.RUNNING, State.STREAMING)
 TERMINAL_STATES = (State.COMPLETED, State.STOPPED, State.INTERRUPTED, State.FAILED)
 
+# The process that queues a generation claims it at once: older queued ones have lost theirs.
+QUEUE_GRACE = timedelta(seconds=5)
+# A worker that was told and did not claim within this time is told again.
+NOTICE_LIFE = timedelta(seconds=15)
+# A continued answer often repeats its last words; shorter repeats are ordinary prose.
+OVERLAP_LIMIT_CHARACTERS = 200
+OVERLAP_MINIMUM_CHARACTERS = 8
+
 
 class GenerationQuerySet(models.QuerySet["Generation"]):
     def live(self) -> Self:
         return self.filter(state__in=LIVE_STATES)
 
     def claimable(self, now: datetime) -> Self:
-        """Queued, or waiting until ``now``, or claimed by a process that let its lease lapse before a token."""
-        return self.filter(
-            Q(state=State.QUEUED)
-            | Q(state=State.WAITING, run_after__lte=now)
-            | Q(state=State.RUNNING, lease_expires_at__lte=now)
+        """Queued, or waiting until ``now``."""
+        return self.filter(Q(state=State.QUEUED) | Q(state=State.WAITING, run_after__lte=now))
+
+    def due(self, now: datetime) -> Self:
+        """Claimable ones that no process took when it was told, or that nobody was told of."""
+        told_long_ago = Q(notified_at=None) | Q(notified_at__lte=now - NOTICE_LIFE)
+        return self.claimable(now).filter(
+            told_long_ago & (Q(state=State.WAITING) | Q(created_at__lte=now - QUEUE_GRACE))
         )
+
+    def lapsed(self, now: datetime) -> Self:
+        """Claimed by a process that let its lease run out: it died, or lost the database."""
+        return self.filter(state__in=CLAIMED_STATES, lease_expires_at__lte=now)
 
     def claim(self, generation_id: uuid.UUID, *, owner: str, lease_seconds: float, now: datetime) -> bool:
         """Take the generation for one attempt. Returns whether this caller won."""
@@ -82,10 +98,6 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
         """Write ``values`` if the epoch still holds the claim. False: another process owns it now."""
         return bool(self.filter(pk=generation_id, epoch=epoch, state__in=CLAIMED_STATES).update(**values))
 
-    def lapsed_streams(self, now: datetime) -> Self:
-        """Answers whose process died after the first visible token."""
-        return self.filter(state=State.STREAMING, lease_expires_at__lte=now)
-
 
 class Generation(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -99,7 +111,9 @@ class Generation(models.Model):
 
     model = models.CharField(max_length=200, help_text="Model id, provider:name.")
     temperature = models.FloatField(null=True, blank=True)
-    wanted_output_tokens = models.PositiveIntegerField(help_text="Length asked for; the hold may have cut it.")
+    wanted_output_tokens = models.PositiveIntegerField(
+        help_text="Length asked for; the hold may have cut it."
+    )
 
     state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)
     waiting_reason = models.CharField(max_length=12, choices=WaitingReason.choices, blank=True)
@@ -112,6 +126,9 @@ class Generation(models.Model):
     notified_at = models.DateTimeField(null=True, blank=True)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
 
+    # Of the current attempt: what was held, and so the most that is sent.
+    input_estimate_tokens = models.PositiveIntegerField(default=0)
+    output_cap_tokens = models.PositiveIntegerField(default=0)
     # The hold of the current attempt, by its opaque id: the ledger outlives the conversation.
     hold_id = models.UUIDField(null=True, blank=True)
 
@@ -157,3 +174,29 @@ class Generation(models.Model):
     @property
     def is_live(self) -> bool:
         return self.state in LIVE_STATES
+
+    def parts(self) -> list[Generation]:
+        """This version and what it continues, oldest first: together they are the answer."""
+        parts = [self]
+        while (earlier := parts[-1].continues) is not None:
+            parts.append(earlier)
+        parts.reverse()
+        return parts
+
+    def answer_text(self) -> str:
+        """The whole answer, with everything that this version continues."""
+        if self.continues_id is None:
+            return self.text
+        return join_parts([part.text for part in self.parts()])
+
+
+def join_parts(texts: Sequence[str]) -> str:
+    """Join an answer and its continuations; a repeated overlap at a seam is dropped."""
+    joined = ""
+    for text in texts:
+        longest = min(OVERLAP_LIMIT_CHARACTERS, len(joined), len(text))
+        overlap = next(
+            (n for n in range(longest, OVERLAP_MINIMUM_CHARACTERS - 1, -1) if joined.endswith(text[:n])), 0
+        )
+        joined += text[overlap:]
+    return joined

@@ -22,7 +22,9 @@ LAST_USED_GRAIN = timedelta(minutes=1)
 
 
 class Preferences(models.Model):
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="preferences")
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="preferences"
+    )
     default_model = models.CharField(max_length=200, blank=True)
 
     class Meta:

@@ -17,7 +17,9 @@ class Turn(models.Model):
     )
     # Minted by the client, so that a frame sent twice is one turn.
     turn_id = models.UUIDField()
-    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="children"
+    )
     depth = models.PositiveIntegerField(default=0, help_text="Number of turns before it on its branch.")
     text = models.TextField()
     # The version of the answer that is shown and that later questions build on.

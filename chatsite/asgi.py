@@ -1,0 +1,55 @@
+"""The ASGI application: pages and REST, WebSockets, and the end of the process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
+
+from django.core.asgi import get_asgi_application
+
+django_application = get_asgi_application()
+
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 - needs the apps loaded
+from django.conf import settings  # noqa: E402
+
+from conversations.routing import websocket_urlpatterns  # noqa: E402
+from conversations.runtime import shut_down  # noqa: E402
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+async def lifespan(scope: Message, receive: Receive, send: Send) -> None:
+    """Before the server ends, answers that are being written get time, and what came is kept."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await shut_down(seconds=settings.DRAIN_SECONDS)
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+async def refuse_unknown_socket(scope: Message, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.close"})
+
+
+_sockets = URLRouter(websocket_urlpatterns)
+
+
+async def websocket(scope: Message, receive: Receive, send: Send) -> None:
+    try:
+        await _sockets(scope, receive, send)
+    except ValueError as error:
+        if not str(error).startswith("No route found"):
+            raise
+        await refuse_unknown_socket(scope, receive, send)
+
+
+application = ProtocolTypeRouter({"http": django_application, "websocket": websocket, "lifespan": lifespan})

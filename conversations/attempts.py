@@ -1,0 +1,412 @@
+"""Verbs on attempts: claim a generation, keep its claim alive, put it off, end it.
+
+Synchronous, one transaction each. All of them are fenced: they change nothing once another process has
+claimed the generation (its epoch moved on) or it has reached an end.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from billing.budgets import Meter, meters
+from billing.errors import BudgetExceeded, PriceUnknown
+from billing.holds import (
+    HoldRequest,
+    Settlement,
+    dispatch_hold,
+    place_hold,
+    release_hold,
+    renew_holds,
+    settle_hold,
+)
+from billing.models import Hold
+from conversations.context import HISTORY_TURNS, ContextTooLong, build_context
+from conversations.events import Event, generation_ended
+from conversations.markdown import to_html
+from conversations.metering import usage_counts
+from conversations.models import CLAIMED_STATES, Conversation, Generation, State, WaitingReason
+from conversations.receipts import receipt, receipts
+from llm.messages import ChatRequest
+from llm.profiles import Profile, UnknownModel, get_profile
+from llm.usage import Usage
+
+# How long a hold for the next attempt outlives the moment it is due.
+HOLD_GRACE_SECONDS = 60.0
+# A longer wait keeps nothing reserved: the budget is asked again when it is over.
+HOLD_WAIT_LIMIT_SECONDS = 600.0
+
+Charge = Literal["user", "house", "nobody"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One attempt: a claimed generation, its dispatched hold and the request to send."""
+
+    generation_id: uuid.UUID
+    conversation_id: uuid.UUID
+    turn_id: uuid.UUID
+    user_id: int
+    epoch: int
+    attempt: int
+    hold_id: uuid.UUID
+    profile: Profile
+    request: ChatRequest
+    input_estimate_tokens: int
+    output_cap_tokens: int
+    continues_id: uuid.UUID | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended. ``usage`` is what the provider reported, None when it said nothing."""
+
+    state: State
+    text: str = ""
+    seq: int = 0
+    finish_reason: str = ""
+    error_code: str = ""
+    usage: Usage | None = None
+    charge: Charge = "user"
+    first_token_ms: int | None = None
+    duration_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What to announce after an end: the terminal event and the budgets as they stand now."""
+
+    event: Event
+    meters: Sequence[Meter]
+    user_id: int
+    conversation_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a running attempt tells the database once a second."""
+
+    generation_id: uuid.UUID
+    epoch: int
+    hold_id: uuid.UUID
+    text: str
+    seq: int
+    output_tokens: int
+
+
+def claim(generation_id: uuid.UUID, *, owner: str) -> Claim | Ended | None:
+    """Take the generation for one attempt and mark its hold as dispatched.
+
+    None: somebody else has it, or it is not due. Ended: it could not be started any more (no budget, no
+    such model), so it was closed.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        if not Generation.objects.claim(
+            generation_id, owner=owner, lease_seconds=settings.LEASE_SECONDS, now=now
+        ):
+            return None
+        generation = _load(generation_id)
+        try:
+            return _prepare(generation, now)
+        except (BudgetExceeded, PriceUnknown):
+            code = "budget_exceeded"
+        except ContextTooLong:
+            code = "context_too_long"
+        except UnknownModel:
+            code = "unknown_model"
+        return _close(generation, Outcome(State.FAILED, error_code=code, charge="nobody"), now)
+
+
+def _load(generation_id: uuid.UUID) -> Generation:
+    return Generation.objects.select_related("turn__parent", "conversation", "continues").get(
+        pk=generation_id
+    )
+
+
+def _prepare(generation: Generation, now: datetime) -> Claim:
+    profile = get_profile(generation.model)
+    hold_id = generation.hold_id
+    if hold_id is None or not dispatch_hold(hold_id, now=now):
+        hold = _hold(generation, profile, key=f"{generation.pk}:{generation.epoch}:again", now=now)
+        hold_id = hold.pk
+        Generation.objects.filter(pk=generation.pk).update(
+            hold_id=hold_id, output_cap_tokens=hold.output_cap_tokens
+        )
+        generation.hold_id, generation.output_cap_tokens = hold_id, hold.output_cap_tokens
+        dispatch_hold(hold_id, now=now)
+    turn = generation.turn
+    history = (
+        generation.conversation.path(last=HISTORY_TURNS, head=turn.parent) if turn.parent is not None else []
+    )
+    context = build_context(
+        history=history,
+        question=turn.text,
+        system=generation.conversation.system_prompt,
+        profile=profile,
+        temperature=generation.temperature,
+        max_output_tokens=generation.output_cap_tokens,
+        partial_answer=generation.continues.answer_text() if generation.continues else "",
+        attempt=generation.attempts,
+    )
+    return Claim(
+        generation_id=generation.pk,
+        conversation_id=generation.conversation_id,
+        turn_id=turn.turn_id,
+        user_id=generation.conversation.owner_id,
+        epoch=generation.epoch,
+        attempt=generation.attempts,
+        hold_id=hold_id,
+        profile=profile,
+        request=context.request,
+        input_estimate_tokens=generation.input_estimate_tokens,
+        output_cap_tokens=generation.output_cap_tokens,
+        continues_id=generation.continues_id,
+        created_at=generation.created_at,
+    )
+
+
+def _hold(
+    generation: Generation,
+    profile: Profile,
+    *,
+    key: str,
+    now: datetime,
+    lease_seconds: float | None = None,
+) -> Hold:
+    return place_hold(
+        HoldRequest(
+            key=key,
+            fingerprint=f"{generation.model}:{generation.input_estimate_tokens}:{generation.wanted_output_tokens}",
+            user_id=generation.conversation.owner_id,
+            conversation_id=generation.conversation_id,
+            generation_id=generation.pk,
+            attempt=generation.attempts,
+            purpose="answer",
+            model=generation.model,
+            input_tokens=generation.input_estimate_tokens,
+            wanted_output_tokens=generation.wanted_output_tokens,
+            minimum_output_tokens=min(profile.minimum_output_tokens, generation.wanted_output_tokens),
+            lease_seconds=settings.LEASE_SECONDS if lease_seconds is None else lease_seconds,
+        ),
+        now=now,
+    )
+
+
+def beat(beats: Sequence[Beat], *, renew: bool) -> dict[uuid.UUID, bool]:
+    """Store the texts of running attempts; with ``renew`` also prolong their leases and holds.
+
+    Returns for each generation that is still ours whether its stop was requested; one that is missing
+    was taken over by another process.
+    """
+    now = timezone.now()
+    answers: dict[uuid.UUID, bool] = {}
+    sql = (
+        "UPDATE conversations_generation SET text = %s, seq = %s, state = %s, lease_expires_at = %s"
+        " WHERE id = %s AND epoch = %s AND state IN (%s, %s) RETURNING stop_requested_at"
+    )
+    lease = connection.ops.adapt_datetimefield_value(now + timedelta(seconds=settings.LEASE_SECONDS))
+    key = Generation._meta.pk
+    with transaction.atomic(), connection.cursor() as cursor:
+        for one in beats:
+            state = State.STREAMING if one.seq else State.RUNNING
+            pk = key.get_db_prep_value(one.generation_id, connection)
+            cursor.execute(sql, [one.text, one.seq, state, lease, pk, one.epoch, *CLAIMED_STATES])
+            row = cursor.fetchone()
+            if row is not None:
+                answers[one.generation_id] = row[0] is not None
+        if renew:
+            renew_holds(
+                [(one.hold_id, one.output_tokens) for one in beats if one.generation_id in answers],
+                lease_seconds=settings.LEASE_SECONDS,
+                now=now,
+            )
+    return answers
+
+
+def postpone(
+    claim: Claim, *, reason: WaitingReason, delay_seconds: float, charge: Charge
+) -> Generation | Ended | None:
+    """Put the generation off to its next attempt, with a new hold in place of the old one.
+
+    Returns the waiting generation; Ended where the budget no longer allows another attempt; None when
+    the claim was lost.
+    """
+    now = timezone.now()
+    run_after = now + timedelta(seconds=delay_seconds)
+    with transaction.atomic():
+        won = Generation.objects.advance(
+            claim.generation_id,
+            epoch=claim.epoch,
+            state=State.WAITING,
+            waiting_reason=reason,
+            run_after=run_after,
+            notified_at=now,
+            lease_expires_at=None,
+            hold_id=None,
+        )
+        if not won:
+            return None
+        generation = _load(claim.generation_id)
+        _pay(claim.hold_id, claim, Outcome(State.WAITING, charge=charge), now)
+        if delay_seconds <= HOLD_WAIT_LIMIT_SECONDS:
+            try:
+                with transaction.atomic():
+                    hold = _hold(
+                        generation,
+                        claim.profile,
+                        key=f"{generation.pk}:{generation.epoch + 1}",
+                        now=now,
+                        lease_seconds=delay_seconds + HOLD_GRACE_SECONDS,
+                    )
+            except (BudgetExceeded, PriceUnknown):
+                return _close(
+                    generation, Outcome(State.FAILED, error_code="budget_exceeded", charge="nobody"), now
+                )
+            generation.hold_id, generation.output_cap_tokens = hold.pk, hold.output_cap_tokens
+            generation.save(update_fields=["hold_id", "output_cap_tokens"])
+    return generation
+
+
+def finish(claim: Claim, outcome: Outcome) -> Ended | None:
+    """End the generation: text, state, money and books in one transaction. None: the claim was lost."""
+    now = timezone.now()
+    html = to_html(outcome.text) if outcome.text else ""
+    with transaction.atomic():
+        won = Generation.objects.advance(
+            claim.generation_id, epoch=claim.epoch, **_final_values(outcome, html, now)
+        )
+        if not won:
+            return None
+        settlement = _pay(claim.hold_id, claim, outcome, now)
+        Conversation.objects.filter(pk=claim.conversation_id).update(updated_at=now)
+        return _ended(_load(claim.generation_id), settlement, now)
+
+
+def close_lapsed(generation: Generation, *, text: str, seq: int) -> Ended | None:
+    """End an answer whose process died after its first token: what arrived stays, the house pays."""
+    now = timezone.now()
+    outcome = Outcome(State.INTERRUPTED, text=text, seq=seq, error_code="server_lost", charge="house")
+    html = to_html(text) if text else ""
+    with transaction.atomic():
+        won = Generation.objects.filter(lease_expires_at__lte=now).advance(
+            generation.pk, epoch=generation.epoch, **_final_values(outcome, html, now)
+        )
+        if not won:
+            return None
+        settlement = _pay_without_claim(generation, outcome, now)
+        return _ended(_load(generation.pk), settlement, now)
+
+
+def revive_lapsed(generation: Generation) -> bool:
+    """Queue anew an attempt whose process died before its first token. Returns whether this call did."""
+    now = timezone.now()
+    with transaction.atomic():
+        won = Generation.objects.filter(lease_expires_at__lte=now).advance(
+            generation.pk,
+            epoch=generation.epoch,
+            state=State.WAITING,
+            waiting_reason=WaitingReason.RECOVERY,
+            run_after=now,
+            lease_expires_at=None,
+            notified_at=None,
+            hold_id=None,
+        )
+        if won:
+            _pay_without_claim(generation, Outcome(State.WAITING, charge="house"), now)
+    return won
+
+
+def ended_event(generation_id: uuid.UUID) -> Event | None:
+    """The terminal event of a generation that has ended, from the database; None while it is live."""
+    generation = Generation.objects.select_related("turn").filter(pk=generation_id).first()
+    if generation is None or generation.is_live:
+        return None
+    return ended_event_of(generation)
+
+
+def ended_event_of(generation: Generation) -> Event:
+    return generation_ended(generation, receipts([generation])[generation.pk])
+
+
+def _final_values(outcome: Outcome, html: str, now: datetime) -> dict[str, Any]:
+    return {
+        "state": outcome.state,
+        "text": outcome.text,
+        "seq": outcome.seq,
+        "html": html,
+        "finish_reason": outcome.finish_reason,
+        "error_code": outcome.error_code,
+        "first_token_ms": outcome.first_token_ms,
+        "duration_ms": outcome.duration_ms,
+        "finished_at": now,
+        "lease_expires_at": None,
+        "run_after": None,
+        "waiting_reason": WaitingReason.NONE,
+    }
+
+
+def _close(generation: Generation, outcome: Outcome, now: datetime) -> Ended:
+    """End a generation that this transaction has already claimed, without an attempt."""
+    Generation.objects.filter(pk=generation.pk).update(**_final_values(outcome, "", now))
+    if generation.hold_id is not None:
+        release_hold(generation.hold_id, reason=outcome.error_code, now=now)
+    return _ended(_load(generation.pk), None, now)
+
+
+def _pay(hold_id: uuid.UUID, claim: Claim, outcome: Outcome, now: datetime) -> Settlement | None:
+    """Settle or release the hold of an attempt, by who bears it."""
+    if outcome.charge == "nobody":
+        release_hold(hold_id, reason=outcome.error_code or "refused by the provider", now=now)
+        return None
+    counts, estimated = usage_counts(
+        outcome.usage,
+        input_estimate_tokens=claim.input_estimate_tokens,
+        text=outcome.text,
+        encoding=claim.profile.encoding,
+        output_cap_tokens=claim.output_cap_tokens,
+    )
+    return settle_hold(
+        hold_id,
+        usage=counts,
+        estimated=estimated,
+        bearer=outcome.charge,
+        raw=outcome.usage.raw if outcome.usage is not None else None,
+        now=now,
+    )
+
+
+def _pay_without_claim(generation: Generation, outcome: Outcome, now: datetime) -> Settlement | None:
+    if generation.hold_id is None:
+        return None
+    try:
+        encoding = get_profile(generation.model).encoding
+    except UnknownModel:
+        encoding = "o200k_base"
+    counts, _ = usage_counts(
+        None,
+        input_estimate_tokens=generation.input_estimate_tokens,
+        text=outcome.text,
+        encoding=encoding,
+        output_cap_tokens=generation.output_cap_tokens,
+    )
+    return settle_hold(generation.hold_id, usage=counts, estimated=True, bearer="house", now=now)
+
+
+def _ended(generation: Generation, settlement: Settlement | None, now: datetime) -> Ended:
+    event = generation_ended(generation, receipt(generation, settlement.entry if settlement else None))
+    standing = meters(
+        user_id=generation.conversation.owner_id,
+        conversation_id=generation.conversation_id,
+        model=generation.model,
+        now=now,
+    )
+    return Ended(event, standing, generation.conversation.owner_id, generation.conversation_id)

@@ -1,0 +1,70 @@
+"""Control events to every socket that shows a conversation or belongs to a person.
+
+Sockets of this process are told directly and at once; those of other processes by the channel layer,
+which may drop a message. So an event is only a nudge: what it says can be read from the database.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import uuid
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+# Who sent a message: the sender's own sockets have it already.
+PROCESS_ID = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+Event = dict[str, Any]
+Listener = Callable[[Event], None]
+
+_listeners: dict[str, set[Listener]] = defaultdict(set)
+
+
+def conversation_topic(conversation_id: uuid.UUID) -> str:
+    return f"conversation.{conversation_id.hex}"
+
+
+def user_topic(user_id: int) -> str:
+    return f"user.{user_id}"
+
+
+def listen(topic: str, listener: Listener) -> None:
+    _listeners[topic].add(listener)
+
+
+def unlisten(topic: str, listener: Listener) -> None:
+    listeners = _listeners.get(topic)
+    if listeners is not None:
+        listeners.discard(listener)
+        if not listeners:
+            del _listeners[topic]
+
+
+async def publish(topic: str, event: Event) -> None:
+    """Tell the sockets of this process now and those of the others by the channel layer."""
+    for listener in tuple(_listeners.get(topic, ())):
+        listener(event)
+    await _send(topic, event, PROCESS_ID)
+
+
+def publish_from_thread(topic: str, event: Event) -> None:
+    """The same from synchronous code: every process hears it by the channel layer, this one too."""
+    async_to_sync(_send)(topic, event, "")
+
+
+async def _send(topic: str, event: Event, origin: str) -> None:
+    layer = get_channel_layer()
+    try:
+        await layer.group_send(topic, {"type": "broadcast", "origin": origin, "event": event})
+    except (RedisError, OSError) as error:
+        logger.warning("channel layer unavailable, %s not announced: %s", event["type"], type(error).__name__)

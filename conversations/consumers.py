@@ -1,0 +1,312 @@
+"""The WebSocket door: authorise, parse, call a verb, pass on what the live streams and topics bring."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from channels.consumer import AsyncConsumer, get_handler_name
+from channels.exceptions import StopConsumer
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from conversations import attempts, events, frames, turns
+from conversations.broadcast import PROCESS_ID, conversation_topic, listen, publish, unlisten, user_topic
+from conversations.database import in_database
+from conversations.exceptions import Refusal
+from conversations.live import Attachment, LiveStream
+from conversations.models import Generation, State
+from conversations.runtime import Runtime, get_runtime
+from conversations.socket_auth import Headers, Visitor, admit, is_still_welcome
+
+logger = logging.getLogger(__name__)
+
+Event = dict[str, Any]
+
+FRAME_LIMIT_BYTES = 65_536
+# A client that reconnects says from where it goes on; one that says nothing gets everything.
+RESUME_GRACE_SECONDS = 1.0
+WELCOME_CHECK_SECONDS = 4.0
+CLOSE_TOO_BIG = 1009
+CLOSE_SIGNED_OUT = 4401
+ENDED_MEMORY = 64
+
+
+class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels ships no types
+    """One socket on one conversation."""
+
+    runtime: Runtime
+    visitor: Visitor
+    conversation_id: uuid.UUID
+    headers: Headers
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        # Channels would hop to a thread before each message to close old connections; the database
+        # threads of this process look after their own.
+        handler: Callable[[dict[str, Any]], Awaitable[None]] = getattr(self, get_handler_name(message))
+        await handler(message)
+
+    # --- Life of the socket -----------------------------------------------------
+
+    async def websocket_connect(self, message: dict[str, Any]) -> None:
+        self._chores: list[asyncio.Task[None]] = []
+        self._topics: tuple[str, ...] = ()
+        self.attachments: dict[uuid.UUID, Attachment] = {}
+        self.conversation_id = self.scope["url_route"]["kwargs"]["conversation_id"]
+        self.headers = dict(self.scope["headers"])
+        visitor = await in_database(admit, self.headers, self.conversation_id)
+        if visitor is None:
+            await self.base_send({"type": "websocket.close"})
+            return
+        self.visitor = visitor
+        self.runtime = get_runtime()
+        self._wake = asyncio.Event()
+        self._ended: deque[uuid.UUID] = deque(maxlen=ENDED_MEMORY)
+        self._topics = (conversation_topic(self.conversation_id), user_topic(visitor.user_id))
+        await self.base_send({"type": "websocket.accept"})
+        for topic in self._topics:
+            listen(topic, self.on_event)
+            try:
+                await self.channel_layer.group_add(topic, self.channel_name)
+            except (RedisError, OSError) as error:
+                logger.warning("channel layer unavailable: %s", type(error).__name__)
+        if visitor.live is not None:
+            await self._announce_live(visitor.live)
+        self._chores = [asyncio.create_task(self._pump()), asyncio.create_task(self._watch_welcome())]
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        for topic in self._topics:
+            unlisten(topic, self.on_event)
+            with contextlib.suppress(RedisError, OSError):
+                await self.channel_layer.group_discard(topic, self.channel_name)
+        for attachment in self.attachments.values():
+            attachment.stream.watchers.discard(self._wake.set)
+        for chore in self._chores:
+            chore.cancel()
+        raise StopConsumer
+
+    async def _watch_welcome(self) -> None:
+        """Close the socket soon after its person signs out, is deactivated or loses the key."""
+        while True:
+            await asyncio.sleep(WELCOME_CHECK_SECONDS)
+            with contextlib.suppress(DatabaseError):
+                if not await in_database(is_still_welcome, self.visitor.user_id, self.headers):
+                    await self.base_send({"type": "websocket.close", "code": CLOSE_SIGNED_OUT})
+                    return
+
+    # --- Frames from the client ---------------------------------------------------
+
+    async def websocket_receive(self, message: dict[str, Any]) -> None:
+        text = message.get("text")
+        if text is None:
+            await self.send_event(events.error("bad_frame", "Frames are JSON text, not binary."))
+            return
+        if len(text.encode(errors="replace")) > FRAME_LIMIT_BYTES:
+            await self.base_send({"type": "websocket.close", "code": CLOSE_TOO_BIG})
+            return
+        try:
+            await self._handle(frames.parse_frame(text))
+        except frames.BadFrame as error:
+            await self.send_event(events.error(error.code, error.detail))
+        except DatabaseError:
+            logger.exception("a frame could not be handled")
+            await self.send_event(
+                events.error("unavailable", "The server is busy. Nothing was stored; send it again.")
+            )
+
+    async def _handle(self, frame: frames.AnyFrame) -> None:
+        match frame:
+            case frames.TurnCreate() | frames.TurnEdit() | frames.TurnRetry() | frames.TurnContinue():
+                await self._start(frame)
+            case frames.TurnRegenerate():
+                await self._start(frame)
+            case frames.TurnStop():
+                await self._stop(frame)
+            case frames.StreamResume():
+                await self._resume(frame)
+            case frames.Ping():
+                await self.send_event({"type": "pong"})
+
+    async def _start(self, frame: frames.StartFrame) -> None:
+        turn_id = frame.new_turn_id if isinstance(frame, frames.TurnEdit) else frame.turn_id
+        try:
+            started = await in_database(self._start_in_database, frame)
+        except Refusal as refusal:
+            await in_database(turns.record_refused, refusal)
+            await self.send_event(events.turn_refused(turn_id, refusal))
+            return
+        await self.send_event(events.turn_accepted(started.turn_id, started.generation_id, started.estimate))
+        if started.replayed:
+            await self._catch_up(started.generation_id, after_seq=0)
+            return
+        self._attach(
+            self.runtime.expect(
+                generation_id=started.generation_id,
+                conversation_id=self.conversation_id,
+                turn_id=started.turn_id,
+                model=started.model,
+            )
+        )
+        self.runtime.spawn(started.generation_id)
+        await self._publish_start(started)
+
+    def _start_in_database(self, frame: frames.StartFrame) -> turns.Started:
+        place = {"user_id": self.visitor.user_id, "conversation_id": self.conversation_id}
+        match frame:
+            case frames.TurnCreate():
+                order = turns.Order(frame.text, frame.model, frame.temperature, frame.max_output_tokens)
+                return turns.start_turn(**place, turn_id=frame.turn_id, order=order)
+            case frames.TurnEdit():
+                return turns.edit_turn(
+                    **place,
+                    turn_id=frame.turn_id,
+                    new_turn_id=frame.new_turn_id,
+                    order=turns.Order(frame.text),
+                )
+            case frames.TurnRegenerate():
+                order = turns.Order("", frame.model, frame.temperature, frame.max_output_tokens)
+                version: turns.Version = "regenerate"
+            case frames.TurnRetry():
+                order, version = turns.Order(), "retry"
+            case frames.TurnContinue():
+                order, version = turns.Order(), "continue"
+        return turns.start_version(
+            **place, turn_id=frame.turn_id, generation_id=frame.generation_id, version=version, order=order
+        )
+
+    async def _publish_start(self, started: turns.Started) -> None:
+        topic = conversation_topic(self.conversation_id)
+        await publish(
+            topic,
+            events.conversation_updated(
+                self.conversation_id,
+                "turn",
+                turn_id=str(started.turn_id),
+                generation_id=str(started.generation_id),
+                text=started.text,
+                model=started.model,
+            ),
+        )
+        if started.title is not None:
+            await publish(
+                user_topic(self.visitor.user_id),
+                events.conversation_updated(self.conversation_id, "title", title=started.title),
+            )
+
+    async def _stop(self, frame: frames.TurnStop) -> None:
+        for generation_id, attachment in self.attachments.items():
+            if attachment.stream.turn_id == frame.turn_id and self.runtime.stop(generation_id):
+                return
+        generation = await in_database(
+            turns.stop_turn,
+            user_id=self.visitor.user_id,
+            conversation_id=self.conversation_id,
+            turn_id=frame.turn_id,
+        )
+        if generation is None:
+            return
+        if generation.state == State.STOPPED:
+            await self.runtime.announce_stopped(generation)
+        elif not self.runtime.stop(generation.pk):
+            await self.runtime.stop_elsewhere(generation.pk)
+
+    async def _resume(self, frame: frames.StreamResume) -> None:
+        await self._catch_up(frame.generation_id, after_seq=frame.after_seq)
+
+    # --- Live streams ---------------------------------------------------------------
+
+    async def _announce_live(self, generation: Generation) -> None:
+        """Tell a new socket what is being written; the words wait until it says where it resumes."""
+        if generation.state == State.WAITING:
+            await self.send_event(
+                events.generation_waiting(generation, now=timezone.now(), max_attempts=settings.MAX_RETRIES)
+            )
+        self._attach(self.runtime.stream_of(generation), held=True)
+
+    async def _catch_up(self, generation_id: uuid.UUID, *, after_seq: int) -> None:
+        attachment = self.attachments.get(generation_id)
+        if attachment is None:
+            generation = await in_database(self._own_generation, generation_id)
+            if generation is None:
+                await self.send_event(events.error("not_found", "This generation does not exist."))
+                return
+            if not generation.is_live:
+                await self.send_event(await in_database(attempts.ended_event_of, generation))
+                return
+            attachment = self._attach(self.runtime.stream_of(generation))
+        attachment.resume(after_seq)
+        self._wake.set()
+
+    def _own_generation(self, generation_id: uuid.UUID) -> Generation | None:
+        return (
+            Generation.objects.select_related("turn")
+            .filter(pk=generation_id, conversation_id=self.conversation_id)
+            .first()
+        )
+
+    def _attach(self, stream: LiveStream, *, held: bool = False) -> Attachment:
+        attachment = self.attachments.get(stream.generation_id)
+        if attachment is None or attachment.stream is not stream:
+            attachment = self.attachments[stream.generation_id] = Attachment(stream, held=held)
+            stream.watchers.add(self._wake.set)
+            if held:
+                asyncio.get_running_loop().call_later(RESUME_GRACE_SECONDS, self._release, attachment)
+        self._wake.set()
+        return attachment
+
+    def _release(self, attachment: Attachment) -> None:
+        if attachment.held:
+            attachment.held = False
+            self._wake.set()
+
+    async def _pump(self) -> None:
+        """Send what is due, at the speed of this client; what is not sent yet stays in the stream."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            for generation_id, attachment in tuple(self.attachments.items()):
+                for frame in attachment.pending():
+                    await self.base_send({"type": "websocket.send", "text": frame})
+                if attachment.is_over and self.attachments.get(generation_id) is attachment:
+                    attachment.stream.watchers.discard(self._wake.set)
+                    del self.attachments[generation_id]
+                    self._ended.append(generation_id)
+
+    # --- Events from elsewhere ----------------------------------------------------
+
+    async def broadcast(self, message: dict[str, Any]) -> None:
+        """An event through the channel layer; what this process sent was heard directly."""
+        if message["origin"] != PROCESS_ID:
+            self.on_event(message["event"], from_elsewhere=True)
+
+    def on_event(self, event: Event, *, from_elsewhere: bool = False) -> None:
+        if not event["type"].startswith("notice."):
+            task = asyncio.ensure_future(self.send_event(event))
+            self._chores.append(task)
+            task.add_done_callback(self._chores.remove)
+            return
+        generation_id = uuid.UUID(event["generation_id"])
+        if generation_id in self._ended and event["type"] == "notice.ended":
+            return
+        known = self.attachments.get(generation_id)
+        if known is None:
+            stream = self.runtime.expect(
+                generation_id=generation_id,
+                conversation_id=self.conversation_id,
+                turn_id=uuid.UUID(event["turn_id"]),
+                model=event["model"],
+            )
+            known = self._attach(stream)
+        if from_elsewhere or event["type"] == "notice.ended":
+            self.runtime.heed(known.stream, event)
+
+    async def send_event(self, event: Event) -> None:
+        await self.base_send({"type": "websocket.send", "text": orjson.dumps(event).decode()})

@@ -1,0 +1,110 @@
+"""Events: what the server tells clients. One function per event, each returns the JSON object.
+
+Money is a decimal string in USD, times are ISO 8601 UTC, ids are UUIDs.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from billing.budgets import Meter
+from conversations.exceptions import Refusal
+from conversations.models import Generation, State
+from conversations.outcomes import describe_error
+from conversations.receipts import Receipt
+
+Event = dict[str, Any]
+
+
+def iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+
+
+def turn_accepted(turn_id: uuid.UUID, generation_id: uuid.UUID, estimate: dict[str, Any]) -> Event:
+    return {
+        "type": "turn.accepted",
+        "turn_id": str(turn_id),
+        "generation_id": str(generation_id),
+        "estimate": estimate,
+    }
+
+
+def turn_refused(turn_id: uuid.UUID, refusal: Refusal) -> Event:
+    event: Event = {
+        "type": "turn.refused",
+        "turn_id": str(turn_id),
+        "code": refusal.code,
+        "detail": refusal.detail,
+        "options": refusal.options,
+    }
+    if refusal.resets_at is not None:
+        event["resets_at"] = iso(refusal.resets_at)
+    if refusal.estimate is not None:
+        event["estimate"] = refusal.estimate
+    return event
+
+
+def generation_waiting(generation: Generation, *, now: datetime, max_attempts: int) -> Event:
+    wait = 0.0 if generation.run_after is None else (generation.run_after - now).total_seconds()
+    return {
+        "type": "generation.waiting",
+        "generation_id": str(generation.pk),
+        "turn_id": str(generation.turn.turn_id),
+        "reason": generation.waiting_reason,
+        "wait_seconds": max(round(wait, 1), 0.0),
+        "retry_at": iso(generation.run_after),
+        "attempt": generation.attempts,
+        "max_attempts": max_attempts,
+    }
+
+
+def generation_ended(generation: Generation, receipt: Receipt) -> Event:
+    """The terminal event. It carries the whole text, so it also serves whoever missed every delta."""
+    event: Event = {
+        "type": f"generation.{generation.state}",
+        "generation_id": str(generation.pk),
+        "turn_id": str(generation.turn.turn_id),
+        "seq": generation.seq,
+        "text": generation.text,
+        "html": generation.html,
+        "finish_reason": generation.finish_reason,
+        "receipt": receipt,
+    }
+    if generation.error_code and generation.state in (State.INTERRUPTED, State.FAILED):
+        event["error"] = describe_error(generation.error_code, has_text=bool(generation.text))
+    return event
+
+
+def budget_changed(meter: Meter) -> Event:
+    return {
+        "type": "budget.changed",
+        "scope": meter.scope,
+        "unit": meter.unit,
+        "period": meter.period,
+        "used": meter.used,
+        "held": meter.held,
+        "limit": meter.limit,
+        "percent": meter.percent,
+        "level": meter.level,
+        "resets_at": iso(meter.resets_at),
+    }
+
+
+def budgets_changed(meters: Sequence[Meter]) -> list[Event]:
+    return [budget_changed(meter) for meter in meters]
+
+
+def conversation_updated(conversation_id: uuid.UUID, change: str, **values: Any) -> Event:
+    return {
+        "type": "conversation.updated",
+        "conversation_id": str(conversation_id),
+        "change": change,
+        **values,
+    }
+
+
+def error(code: str, detail: str) -> Event:
+    return {"type": "error", "code": code, "detail": detail}

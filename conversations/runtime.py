@@ -1,0 +1,384 @@
+"""What one process keeps for the answers it runs and the answers it shows.
+
+One :class:`Runtime` per event loop: the running attempts, the live streams, the writer and the reader
+of the stream log, the heartbeat, and the ear for stop requests from other processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+import weakref
+from collections.abc import Coroutine
+from typing import Any
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from conversations import attempts, events
+from conversations.attempts import Beat, Claim, Ended
+from conversations.broadcast import PROCESS_ID, conversation_topic, publish, user_topic
+from conversations.database import in_database
+from conversations.generation import Attempt, run_generation
+from conversations.live import LiveStream
+from conversations.models import Generation
+from conversations.stream_log import LogReader, LogWriter, connect
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 1.0
+CONTROL_CHANNEL = "chatsite:stop"
+RECONNECT_SECONDS = 0.5
+# A stream that is followed and silent for this long is compared with the database.
+RECONCILE_SECONDS = 2.0
+# After the end was announced, the log may still bring the last words for this long.
+LAST_WORDS_SECONDS = 1.0
+
+
+class Runtime:
+    def __init__(self) -> None:
+        self.process_id = PROCESS_ID
+        self.draining = False
+        self.streams: dict[uuid.UUID, LiveStream] = {}
+        self.attempts: dict[uuid.UUID, Attempt] = {}
+        self._runs: set[asyncio.Task[None]] = set()
+        self._chores: set[asyncio.Task[Any]] = set()
+        self._client = connect()
+        self.log = LogWriter(self._client)
+        self._reader = LogReader(connect(), self._on_log_end)
+        self._renewed_at = time.monotonic()
+
+    def start(self) -> None:
+        self.log.start()
+        self._reader.start()
+        for chore in (self._beat_loop(), self._control_loop(), self._reconcile_loop()):
+            self._keep(chore)
+
+    # --- Running ------------------------------------------------------------
+
+    def spawn(self, generation_id: uuid.UUID) -> asyncio.Task[None]:
+        """Run the generation as a task of its own, which no socket owns."""
+        task = asyncio.create_task(run_generation(generation_id, self), name=f"generation {generation_id}")
+        self._runs.add(task)
+        task.add_done_callback(self._run_done)
+        return task
+
+    def _run_done(self, task: asyncio.Task[None]) -> None:
+        self._runs.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The lease runs out and the sweeper takes over.
+            logger.error("%s ended with an error", task.get_name(), exc_info=error)
+
+    def begin(self, claim: Claim) -> Attempt:
+        """Open the live stream of a claimed generation and make the attempt known to stop and heartbeat."""
+        stream = self.streams.get(claim.generation_id)
+        if stream is None:
+            stream = self._new_stream(
+                generation_id=claim.generation_id,
+                conversation_id=claim.conversation_id,
+                turn_id=claim.turn_id,
+                model=claim.profile.model_id,
+                continues=claim.continues_id,
+                local=True,
+            )
+        else:
+            self._reader.forget(stream)
+            stream.local = stream.caught_up = True
+        self.log.begin(stream)
+        stream.begin(claim.epoch)
+        task = asyncio.current_task()
+        assert task is not None
+        now = time.monotonic()
+        attempt = Attempt(claim=claim, stream=stream, task=task, started_at=now, last_event_at=now)
+        self.attempts[claim.generation_id] = attempt
+        self._keep(publish(conversation_topic(claim.conversation_id), started_notice(stream)))
+        return attempt
+
+    def forget(self, attempt: Attempt) -> None:
+        generation_id = attempt.claim.generation_id
+        if self.attempts.get(generation_id) is attempt:
+            del self.attempts[generation_id]
+
+    def stop(self, generation_id: uuid.UUID) -> bool:
+        """Stop the answer if this process writes it."""
+        attempt = self.attempts.get(generation_id)
+        if attempt is None:
+            return False
+        attempt.cancel("stopped")
+        return True
+
+    async def stop_elsewhere(self, generation_id: uuid.UUID) -> None:
+        """Ask the process that writes it; its heartbeat finds the request in the database anyway."""
+        with contextlib.suppress(RedisError, OSError):
+            await self._client.publish(CONTROL_CHANNEL, str(generation_id))
+
+    # --- Announcing -----------------------------------------------------------
+
+    async def announce_end(self, generation_id: uuid.UUID, ended: Ended) -> None:
+        """Bring the terminal event to every socket: through the live stream here, by a notice elsewhere."""
+        stream = self.streams.pop(generation_id, None)
+        if stream is not None:
+            stream.finish(ended.event)
+            if stream.local:
+                await self.log.end(stream)
+        notice = ended_notice(generation_id, ended.conversation_id, ended.event["turn_id"])
+        await publish(conversation_topic(ended.conversation_id), notice)
+        for event in events.budgets_changed(ended.meters):
+            await publish(user_topic(ended.user_id), event)
+
+    async def announce_stopped(self, generation: Generation) -> None:
+        """The stop of an answer that no process was writing: it is over."""
+        stream = self.streams.get(generation.pk)
+        if stream is not None:
+            await self._end_by_database(stream)
+        notice = ended_notice(generation.pk, generation.conversation_id, str(generation.turn.turn_id))
+        await publish(conversation_topic(generation.conversation_id), notice)
+
+    async def announce_waiting(self, generation: Generation) -> None:
+        event = events.generation_waiting(generation, now=timezone.now(), max_attempts=settings.MAX_RETRIES)
+        await publish(conversation_topic(generation.conversation_id), event)
+        if generation.run_after is not None:
+            delay = (generation.run_after - timezone.now()).total_seconds()
+            self._keep(asyncio.to_thread(_tell_worker, generation.pk, max(delay, 0.0)))
+
+    # --- Following --------------------------------------------------------------
+
+    def stream_of(self, generation: Generation) -> LiveStream:
+        """The live stream of a generation that has not ended; followed by the log if it runs elsewhere."""
+        stream = self.streams.get(generation.pk)
+        if stream is None:
+            stream = self._new_stream(
+                generation_id=generation.pk,
+                conversation_id=generation.conversation_id,
+                turn_id=generation.turn.turn_id,
+                model=generation.model,
+                continues=generation.continues_id,
+                local=False,
+            )
+        if (
+            not stream.local
+            and generation.epoch > stream.epoch
+            and generation.state in ("running", "streaming")
+        ):
+            self.follow(stream, generation.epoch)
+        return stream
+
+    def expect(
+        self, *, generation_id: uuid.UUID, conversation_id: uuid.UUID, turn_id: uuid.UUID, model: str
+    ) -> LiveStream:
+        """The live stream of a generation that this process is about to run."""
+        return self.streams.get(generation_id) or self._new_stream(
+            generation_id=generation_id,
+            conversation_id=conversation_id,
+            turn_id=turn_id,
+            model=model,
+            continues=None,
+            local=False,
+        )
+
+    def follow(self, stream: LiveStream, epoch: int) -> None:
+        """Take the words of this epoch from the log; another process writes them."""
+        if epoch > stream.epoch and not stream.local:
+            stream.begin(epoch)
+            self._reader.follow(stream)
+
+    def heed(self, stream: LiveStream, notice: dict[str, Any]) -> None:
+        """A notice from another process: an answer started or ended there."""
+        if stream.generation_id in self.attempts or stream.end is not None:
+            return
+        if notice["type"] == "notice.started":
+            stream.local = False
+            self.follow(stream, notice["epoch"])
+        elif notice["type"] == "notice.ended":
+            self._keep(self._end_by_database(stream))
+
+    def _new_stream(self, **values: Any) -> LiveStream:
+        stream = LiveStream(**values)
+        self.streams[stream.generation_id] = stream
+        return stream
+
+    async def _on_log_end(self, stream: LiveStream) -> None:
+        self._keep(self._end_by_database(stream))
+
+    async def _end_by_database(self, stream: LiveStream) -> None:
+        """Finish a followed stream with the terminal event, which only the database knows."""
+        event = await in_database(attempts.ended_event, stream.generation_id)
+        if event is None:
+            return
+        deadline = time.monotonic() + LAST_WORDS_SECONDS
+        while stream.seq < event["seq"] and time.monotonic() < deadline and stream.end is None:
+            await asyncio.sleep(0.02)
+        self._reader.forget(stream)
+        self.streams.pop(stream.generation_id, None)
+        stream.finish(event)
+
+    async def _reconcile_loop(self) -> None:
+        """Ends whose notice was lost are found in the database."""
+        while True:
+            await asyncio.sleep(RECONCILE_SECONDS)
+            followed = [stream for stream in self.streams.values() if not stream.local]
+            for stream in followed:
+                if not stream.watchers and stream.generation_id not in self.attempts:
+                    self._reader.forget(stream)
+                    self.streams.pop(stream.generation_id, None)
+            watched = [stream.generation_id for stream in followed if stream.watchers]
+            if not watched:
+                continue
+            try:
+                rows = await in_database(_states, watched)
+            except DatabaseError:
+                continue
+            for generation_id, is_live, epoch in rows:
+                stream = self.streams.get(generation_id)
+                if stream is None or stream.local:
+                    continue
+                if not is_live:
+                    self._keep(self._end_by_database(stream))
+                elif epoch > stream.epoch:
+                    self.follow(stream, epoch)
+
+    # --- Heartbeat --------------------------------------------------------------
+
+    async def _beat_loop(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            try:
+                await self._beat()
+            except DatabaseError:
+                logger.exception("heartbeat failed; it is tried again")
+
+    async def _beat(self) -> None:
+        now = time.monotonic()
+        renew = now - self._renewed_at >= settings.LEASE_SECONDS / 3
+        running = [a for a in self.attempts.values() if renew or a.stream.seq > a.beaten_seq]
+        if not running:
+            return
+        beats = [self._beat_of(attempt) for attempt in running]
+        answers = await in_database(attempts.beat, beats, renew=renew)
+        if renew:
+            self._renewed_at = now
+        for attempt, sent in zip(running, beats, strict=True):
+            stop_requested = answers.get(sent.generation_id)
+            if stop_requested is None:
+                attempt.cancel("lost")
+            else:
+                attempt.beaten_seq = max(attempt.beaten_seq, sent.seq)
+                if stop_requested:
+                    attempt.cancel("stopped")
+
+    @staticmethod
+    def _beat_of(attempt: Attempt) -> Beat:
+        return Beat(
+            generation_id=attempt.claim.generation_id,
+            epoch=attempt.claim.epoch,
+            hold_id=attempt.claim.hold_id,
+            text=attempt.stream.text(),
+            seq=attempt.stream.seq,
+            # A delta is at least a token; the exact count is made at the end.
+            output_tokens=min(attempt.stream.seq, attempt.claim.output_cap_tokens),
+        )
+
+    async def _control_loop(self) -> None:
+        while True:
+            try:
+                async with self._client.pubsub() as pubsub:
+                    await pubsub.subscribe(CONTROL_CHANNEL)
+                    async for message in pubsub.listen():
+                        if message["type"] == "message":
+                            self.stop(uuid.UUID(message["data"].decode()))
+            except (RedisError, OSError, ValueError):
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+    # --- The end of the process ----------------------------------------------------
+
+    async def drain(self, *, seconds: float) -> None:
+        """Take nothing new, hand over what has no word yet, give the others time, then keep what came."""
+        self.draining = True
+        for attempt in tuple(self.attempts.values()):
+            if not attempt.stream.seq:
+                attempt.cancel("handover")
+        if self._runs:
+            await asyncio.wait(tuple(self._runs), timeout=seconds)
+        for attempt in tuple(self.attempts.values()):
+            attempt.cancel("shutdown" if attempt.stream.seq else "handover")
+        if self._runs:
+            await asyncio.wait(tuple(self._runs), timeout=10)
+        if self._chores:
+            await asyncio.sleep(0)
+        await self.close()
+
+    async def close(self) -> None:
+        for chore in tuple(self._chores):
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
+        await self._reader.close()
+        await self.log.close()
+        await self._reader.client.aclose()
+        await self._client.aclose()
+
+    def _keep(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._chores.add(task)
+        task.add_done_callback(self._chore_done)
+
+    def _chore_done(self, task: asyncio.Task[Any]) -> None:
+        self._chores.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a chore of the runtime failed", exc_info=error)
+
+
+def started_notice(stream: LiveStream) -> dict[str, Any]:
+    return {
+        "type": "notice.started",
+        "generation_id": str(stream.generation_id),
+        "conversation_id": str(stream.conversation_id),
+        "turn_id": str(stream.turn_id),
+        "model": stream.model,
+        "epoch": stream.epoch,
+    }
+
+
+def ended_notice(generation_id: uuid.UUID, conversation_id: uuid.UUID, turn_id: str) -> dict[str, Any]:
+    return {
+        "type": "notice.ended",
+        "generation_id": str(generation_id),
+        "conversation_id": str(conversation_id),
+        "turn_id": turn_id,
+        "model": "",
+    }
+
+
+def _states(generation_ids: list[uuid.UUID]) -> list[tuple[uuid.UUID, bool, int]]:
+    rows = Generation.objects.filter(pk__in=generation_ids).only("state", "epoch")
+    return [(row.pk, row.is_live, row.epoch) for row in rows]
+
+
+def _tell_worker(generation_id: uuid.UUID, delay_seconds: float) -> None:
+    from conversations.tasks import notify
+
+    notify(generation_id, delay_seconds=delay_seconds)
+
+
+_runtimes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Runtime] = weakref.WeakKeyDictionary()
+
+
+def get_runtime() -> Runtime:
+    """The runtime of the running event loop; made and started on first use."""
+    loop = asyncio.get_running_loop()
+    runtime = _runtimes.get(loop)
+    if runtime is None:
+        runtime = _runtimes[loop] = Runtime()
+        runtime.start()
+    return runtime
+
+
+async def shut_down(*, seconds: float) -> None:
+    """Drain the runtime of the running loop, if it has one."""
+    runtime = _runtimes.pop(asyncio.get_running_loop(), None)
+    if runtime is not None:
+        await runtime.drain(seconds=seconds)

@@ -1,0 +1,254 @@
+"""The stream log: the deltas of each running generation as a Redis stream, for every other process.
+
+One key per generation and epoch, one record per flush: the seq of its first delta and the texts. The
+first delta is written at once, later ones of all generations of this process in one pipeline every
+``FLUSH_SECONDS``. A record is added only while its key exists; where the key is gone (Valkey was
+flushed or restarted empty) the whole text so far is written again, so the log mends itself.
+
+The log carries words, not truth: the end of a generation is in the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+import redis
+import redis.asyncio
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from conversations.live import LiveStream
+
+logger = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 0.075
+KEY_LIFE_SECONDS = 3600
+KEY_LIFE_AFTER_END_SECONDS = 300
+READ_BLOCK_MS = 1000
+READ_COUNT = 200
+RECONNECT_SECONDS = 0.5
+
+
+def log_key(generation_id: uuid.UUID, epoch: int) -> str:
+    return f"chatsite:log:{generation_id}:{epoch}"
+
+
+def connect() -> redis.asyncio.Redis:
+    # Blocking reads outlast redis-py's default read time-out.
+    return redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_timeout=None)
+
+
+def read_log(generation_id: uuid.UUID, epoch: int) -> list[str]:
+    """All deltas of an epoch that reached the log, for the sweeper; empty when there is no log (sync)."""
+    deltas: list[str] = []
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=5) as client:
+            records: Any = client.xrange(log_key(generation_id, epoch))
+    except RedisError:
+        return []
+    for _, fields in records:
+        if b"d" in fields:
+            first_seq, texts = orjson.loads(fields[b"d"])
+            deltas[first_seq - 1 :] = texts
+    return deltas
+
+
+class LogWriter:
+    """Writes the deltas of the generations that this process runs."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self.client = client
+        self._written: dict[LiveStream, int] = {}  # seq of the last delta in the log
+        self._dirty: set[LiveStream] = set()
+        self._at_once = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def note(self, stream: LiveStream) -> None:
+        """The stream has a new delta. The first one is written at once."""
+        self._dirty.add(stream)
+        if stream.seq <= 1:
+            self._at_once.set()
+
+    def begin(self, stream: LiveStream) -> None:
+        """A new epoch has a log of its own."""
+        self._written.pop(stream, None)
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._loop(), name="stream log writer")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self._flush()
+
+    async def end(self, stream: LiveStream) -> None:
+        """Write what is left and the mark of the end. Call it after the end is in the database."""
+        self._dirty.discard(stream)
+        written = self._written.pop(stream, 0)
+        key = log_key(stream.generation_id, stream.epoch)
+        try:
+            pipeline = self.client.pipeline(transaction=False)
+            if stream.seq > written:
+                pipeline.xadd(key, {"d": _record(stream, written)})
+            pipeline.xadd(key, {"e": b"1"})
+            pipeline.expire(key, KEY_LIFE_AFTER_END_SECONDS)
+            await pipeline.execute()
+        except (RedisError, OSError) as error:
+            logger.warning("stream log unavailable at the end of a generation: %s", type(error).__name__)
+
+    async def _loop(self) -> None:
+        while True:
+            if not self._dirty:
+                await self._at_once.wait()
+            self._at_once.clear()
+            if not await self._flush():
+                await asyncio.sleep(RECONNECT_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                # A first delta cuts the pause short.
+                await asyncio.wait_for(self._at_once.wait(), FLUSH_SECONDS)
+
+    async def _flush(self) -> bool:
+        """Write all new deltas in one round trip. False when Valkey cannot be reached."""
+        streams = [stream for stream in self._dirty if stream.end is None]
+        self._dirty.clear()
+        if not streams:
+            return True
+        pipeline = self.client.pipeline(transaction=False)
+        plan: list[tuple[LiveStream, int, int]] = []
+        for stream in streams:
+            written = self._written.get(stream, 0)
+            if written == stream.seq:
+                continue
+            key = log_key(stream.generation_id, stream.epoch)
+            pipeline.xadd(key, {"d": _record(stream, written)}, nomkstream=written > 0)
+            if written == 0:
+                pipeline.expire(key, KEY_LIFE_SECONDS)
+            plan.append((stream, written, stream.seq))
+        try:
+            replies = await pipeline.execute()
+        except (RedisError, OSError):
+            self._dirty.update(streams)
+            return False
+        for (stream, written, seq), reply in zip(plan, _record_replies(plan, replies), strict=True):
+            if reply is None and written > 0:
+                self._written[stream] = 0  # the key is gone: write everything again
+                self._dirty.add(stream)
+            else:
+                self._written[stream] = seq
+        return True
+
+
+def _record(stream: LiveStream, after_seq: int) -> bytes:
+    return orjson.dumps([after_seq + 1, stream.deltas[after_seq:]])
+
+
+def _record_replies(plan: list[tuple[LiveStream, int, int]], replies: list[Any]) -> list[Any]:
+    """The replies to XADD, without those to EXPIRE that follow a first record."""
+    result = []
+    position = 0
+    for _, written, _ in plan:
+        result.append(replies[position])
+        position += 1 if written > 0 else 2
+    return result
+
+
+class LogReader:
+    """Feeds the live streams of generations that another process runs: one blocking read for all."""
+
+    def __init__(self, client: redis.asyncio.Redis, on_end: Callable[[LiveStream], Awaitable[None]]) -> None:
+        self.client = client
+        self._on_end = on_end
+        self._followed: dict[str, tuple[LiveStream, str]] = {}  # key -> stream, id of the last record
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._loop(), name="stream log reader")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def follow(self, stream: LiveStream) -> None:
+        """Read the log of the stream's current epoch from its beginning."""
+        self.forget(stream)
+        stream.caught_up = False
+        self._followed[log_key(stream.generation_id, stream.epoch)] = (stream, "0-0")
+        self._changed.set()
+
+    def forget(self, stream: LiveStream) -> None:
+        for key in [key for key, (followed, _) in self._followed.items() if followed is stream]:
+            del self._followed[key]
+
+    async def _loop(self) -> None:
+        while True:
+            if not self._followed:
+                self._changed.clear()
+                await self._changed.wait()
+            self._changed.clear()
+            read = asyncio.ensure_future(
+                self.client.xread(
+                    {key: last_id for key, (_, last_id) in self._followed.items()},
+                    count=READ_COUNT,
+                    block=READ_BLOCK_MS,
+                )
+            )
+            change = asyncio.ensure_future(self._changed.wait())
+            try:
+                # A generation that is followed from now on must not wait for the blocking read to return.
+                await asyncio.wait({read, change}, return_when=asyncio.FIRST_COMPLETED)
+                if not read.done():
+                    read.cancel()
+                    with contextlib.suppress(asyncio.CancelledError, RedisError, OSError):
+                        await read
+                    continue
+                answer: Any = read.result()
+            except (RedisError, OSError):
+                await asyncio.sleep(RECONNECT_SECONDS)
+                continue
+            finally:
+                change.cancel()
+                read.cancel()
+            await self._take(answer)
+
+    async def _take(self, answer: Any) -> None:
+        seen = set()
+        for raw_key, records in _pairs(answer):
+            key = raw_key.decode()
+            seen.add(key)
+            if key not in self._followed:
+                continue
+            stream, _ = self._followed[key]
+            for record_id, fields in records:
+                self._followed[key] = (stream, record_id.decode())
+                if b"d" in fields:
+                    first_seq, texts = orjson.loads(fields[b"d"])
+                    stream.extend(first_seq, texts)
+                if b"e" in fields:
+                    self.forget(stream)
+                    await self._on_end(stream)
+                    break
+            if len(records) < READ_COUNT:
+                stream.caught_up = True
+        for key, (stream, _) in self._followed.items():
+            if key not in seen:
+                stream.caught_up = True
+
+
+def _pairs(answer: Any) -> list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]:
+    """The answer of XREAD: a list of pairs, or a dict under RESP3."""
+    if not answer:
+        return []
+    if isinstance(answer, dict):
+        return [(key, [record for part in parts for record in part]) for key, parts in answer.items()]
+    return list(answer)

@@ -1,0 +1,82 @@
+"""The sweeper: one pass over what nobody looks after any more.
+
+Answers whose process died are closed or queued anew, due ones are told to a worker again, lapsed holds
+are returned. Each step is a compare-and-set, so any number of sweepers may run at once.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from billing.holds import expire_holds
+from conversations import attempts, events
+from conversations.broadcast import conversation_topic, publish_from_thread, user_topic
+from conversations.models import Generation, State
+from conversations.runtime import ended_notice
+from conversations.stream_log import read_log
+from conversations.tasks import notify
+
+logger = logging.getLogger(__name__)
+
+LIMIT = 500
+
+
+@dataclass(slots=True)
+class Swept:
+    """How many of each a pass found."""
+
+    closed: int = 0
+    revived: int = 0
+    told: int = 0
+    expired_holds: int = 0
+
+
+def sweep_once() -> Swept:
+    swept = Swept()
+    now = timezone.now()
+    lapsed = Generation.objects.lapsed(now).select_related("turn", "conversation").order_by("pk")
+    for generation in lapsed[:LIMIT]:
+        _close_or_revive(generation, swept)
+    for generation in Generation.objects.due(now).order_by("pk")[:LIMIT]:
+        swept.told += _tell(generation)
+    swept.expired_holds = len(expire_holds(limit=LIMIT))
+    if swept.closed or swept.revived or swept.told or swept.expired_holds:
+        logger.info(
+            "sweep closed=%d revived=%d told=%d expired_holds=%d",
+            swept.closed,
+            swept.revived,
+            swept.told,
+            swept.expired_holds,
+        )
+    return swept
+
+
+def _close_or_revive(generation: Generation, swept: Swept) -> None:
+    """A crash before the first word that anybody may have seen is repeated; after it, the words stay."""
+    deltas = read_log(generation.pk, generation.epoch)
+    text, seq = generation.text, generation.seq
+    if len(deltas) > seq:
+        text, seq = "".join(deltas), len(deltas)
+    if seq == 0 and generation.state == State.RUNNING:
+        if attempts.revive_lapsed(generation):
+            swept.revived += 1
+        return
+    ended = attempts.close_lapsed(generation, text=text, seq=seq)
+    if ended is None:
+        return
+    swept.closed += 1
+    topic = conversation_topic(generation.conversation_id)
+    notice = ended_notice(generation.pk, generation.conversation_id, str(generation.turn.turn_id))
+    publish_from_thread(topic, notice)
+    for event in events.budgets_changed(ended.meters):
+        publish_from_thread(user_topic(ended.user_id), event)
+
+
+def _tell(generation: Generation) -> bool:
+    """Tell a worker, once per sweep however many sweepers there are."""
+    now = timezone.now()
+    won = Generation.objects.due(now).filter(pk=generation.pk).update(notified_at=now)
+    return bool(won) and notify(generation.pk)

@@ -1,0 +1,113 @@
+"""A conversation of alice's, a socket on it, and the end of the runtime after each test."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import orjson
+import pytest
+import pytest_asyncio
+from channels.testing import WebsocketCommunicator
+from django.contrib.auth.models import User
+
+from conversations.database import close_database_threads, in_database
+from conversations.models import ApiKey, Conversation
+from conversations.runtime import shut_down
+
+EVENT_TIMEOUT_SECONDS = 10
+
+
+@pytest.fixture
+def conversation(alice: User) -> Conversation:
+    return Conversation.objects.create(owner=alice)
+
+
+@pytest.fixture
+def alice_key(alice: User) -> str:
+    return ApiKey.create(user=alice)[1]
+
+
+class Socket:
+    """A client's end of a WebSocket to the ASGI application of this process."""
+
+    def __init__(self, communicator: WebsocketCommunicator) -> None:
+        self._communicator = communicator
+        self.events: list[dict[str, Any]] = []
+
+    async def send(self, type_: str, **fields: Any) -> None:
+        frame = {key: str(value) if isinstance(value, uuid.UUID) else value for key, value in fields.items()}
+        await self._communicator.send_to(text_data=orjson.dumps({"type": type_, **frame}).decode())
+
+    async def send_raw(self, data: str | bytes) -> None:
+        if isinstance(data, bytes):
+            await self._communicator.send_to(bytes_data=data)
+        else:
+            await self._communicator.send_to(text_data=data)
+
+    async def receive(self) -> dict[str, Any]:
+        event: dict[str, Any] = orjson.loads(await self._communicator.receive_from(EVENT_TIMEOUT_SECONDS))
+        self.events.append(event)
+        return event
+
+    async def until(self, *types: str) -> dict[str, Any]:
+        """Receive up to the first event of one of these types, or with one of these beginnings."""
+        while True:
+            event = await self.receive()
+            if event["type"] in types:
+                return event
+
+    async def until_end(self) -> dict[str, Any]:
+        return await self.until(*(f"generation.{end}" for end in ("completed", "stopped", "interrupted", "failed")))
+
+    async def closed_with(self) -> int:
+        while True:
+            output = await self._communicator.receive_output(EVENT_TIMEOUT_SECONDS)
+            if output["type"] == "websocket.close":
+                return int(output.get("code") or 1000)
+
+    async def close(self) -> None:
+        await self._communicator.disconnect()
+
+    def deltas(self, generation_id: str) -> list[tuple[int, str]]:
+        return [
+            (event["seq"], event["text"])
+            for event in self.events
+            if event["type"] == "delta" and event["generation_id"] == generation_id
+        ]
+
+
+OpenSocket = Callable[..., Any]
+
+
+@pytest_asyncio.fixture
+async def open_socket(transactional_db: None) -> AsyncIterator[OpenSocket]:
+    """``await open_socket(conversation_id, secret)`` gives a connected :class:`Socket`."""
+    from chatsite.asgi import application
+
+    opened: list[Socket] = []
+
+    async def connect(
+        conversation_id: uuid.UUID, secret: str, headers: list[tuple[bytes, bytes]] | None = None
+    ) -> Socket:
+        bearer = [(b"authorization", f"Bearer {secret}".encode())] if secret else []
+        communicator = WebsocketCommunicator(
+            application, f"/ws/conversations/{conversation_id}/", headers=bearer + (headers or [])
+        )
+        accepted, _ = await communicator.connect(timeout=EVENT_TIMEOUT_SECONDS)
+        if not accepted:
+            raise ConnectionRefusedError
+        opened.append(Socket(communicator))
+        return opened[-1]
+
+    yield connect
+    for socket in opened:
+        await socket.close()
+    await shut_down(seconds=0)
+    close_database_threads()
+
+
+async def refreshed(row: Any) -> Any:
+    await in_database(row.refresh_from_db)
+    return row
