@@ -16,7 +16,10 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from hypothesis import HealthCheck, settings
 
+from billing import accounts
+from billing.models import BillingGroup
 from chatsite.valkey import EmbeddedValkey
+import tests.append_only  # noqa: F401 - lets the flush after a test empty the ledger
 from tests.browser import find_chromium
 
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "django_db_reset_sequences"}
@@ -150,4 +153,6 @@ def _user(name: str) -> User:
 
 
 def _join_team(*people: User) -> None:
-    """Puts people into the billing group "team"; billing has no groups yet."""
+    group, _ = BillingGroup.objects.get_or_create(name="team")
+    for person in people:
+        accounts.join_group(user_id=person.pk, group=group)
