@@ -1,0 +1,134 @@
+"""Doors: the pages. They authorise, ask for what a template needs, and render."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from csp.decorators import csp_update
+from django.conf import settings
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.contrib.auth.views import LoginView, LogoutView
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from conversations.forms import SignInForm, SignUpForm
+from conversations.models import Conversation, Generation, Preferences
+from conversations.thread_page import is_usable, page_context
+
+THEMES = ("light", "dark")
+View = TypeVar("View", bound=Callable[..., HttpResponse])
+
+# Only the sanitiser may make HTML out of text here. The admin's own scripts could not live under this.
+_csp = csp_update({"require-trusted-types-for": ["'script'"], "trusted-types": ["dompurify"]})
+
+
+def trusted_types(view: View) -> View:
+    return cast("View", _csp(view))
+
+
+def site_context(request: HttpRequest) -> dict[str, Any]:
+    """What every template knows: the theme chosen by cookie, and whether one may sign up."""
+    theme = request.COOKIES.get("theme", "")
+    return {"theme": theme if theme in THEMES else "", "signup_open": settings.SIGNUP_OPEN}
+
+
+# --- Account ------------------------------------------------------------------
+
+
+class SignIn(LoginView):
+    template_name = "registration/login.html"
+    authentication_form = SignInForm
+    redirect_authenticated_user = True
+
+
+class SignOut(LogoutView):
+    http_method_names = ["post", "options"]
+
+
+def sign_up(request: HttpRequest) -> HttpResponse:
+    if request.user.is_authenticated:
+        return redirect("home")
+    if not settings.SIGNUP_OPEN:
+        return render(request, "registration/signup_closed.html", status=403)
+    form = SignUpForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        login(request, form.save())
+        return redirect("home")
+    return render(request, "registration/signup.html", {"form": form})
+
+
+# --- Chat -----------------------------------------------------------------------
+
+
+@login_required
+@require_GET
+@trusted_types
+def home(request: HttpRequest) -> HttpResponse:
+    """A new chat. It becomes a conversation when something is typed."""
+    return render(request, "conversations/chat.html", page_context(_user(request), None))
+
+
+@login_required
+@require_GET
+@trusted_types
+def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    user = _user(request)
+    found = _own(user, conversation_id)
+    return render(request, "conversations/chat.html", page_context(user, found))
+
+
+@login_required
+@require_POST
+def create_conversation(request: HttpRequest) -> HttpResponse:
+    """An empty conversation: JSON for the script, a redirect for a plain form. Empty ones are not listed."""
+    made = Conversation.objects.create(owner=_user(request))
+    url = reverse("conversation", args=[made.pk])
+    if request.accepts("text/html"):
+        return redirect(url)
+    return JsonResponse({"id": str(made.pk), "url": url}, status=201)
+
+
+@login_required
+@require_POST
+def choose_model(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    """Remember the model for this conversation and as the person's default."""
+    user = _user(request)
+    found = _own(user, conversation_id)
+    model = request.POST.get("model", "")
+    if not is_usable(model):
+        return JsonResponse(
+            {"code": "unknown_model", "detail": "This model does not exist here."}, status=422
+        )
+    Conversation.objects.filter(pk=found.pk).update(model=model)
+    Preferences.objects.update_or_create(user=user, defaults={"default_model": model})
+    return HttpResponse(status=204)
+
+
+@login_required
+@require_GET
+def answer_text(request: HttpRequest, conversation_id: uuid.UUID, generation_id: uuid.UUID) -> HttpResponse:
+    """An answer as it was written, in Markdown, for copying."""
+    found = get_object_or_404(
+        Generation.objects.only("text"),
+        pk=generation_id,
+        conversation_id=conversation_id,
+        conversation__owner=_user(request),
+    )
+    return HttpResponse(found.text, content_type="text/plain; charset=utf-8")
+
+
+def _user(request: HttpRequest) -> User:
+    user = request.user
+    if not isinstance(user, User):
+        raise Http404
+    return user
+
+
+def _own(user: User, conversation_id: uuid.UUID) -> Conversation:
+    return get_object_or_404(Conversation.objects.owned_by(user), pk=conversation_id)

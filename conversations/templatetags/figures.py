@@ -1,0 +1,178 @@
+"""Numbers as people read them. ``static/js/format.js`` and ``receipt.js`` write the same in the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from billing.budgets import Meter
+from billing.receipts import usd
+
+register = template.Library()
+
+PERIOD_WORDS = {"day": "today", "week": "this week", "month": "this month", "none": "in total"}
+SCOPE_WORDS = {
+    "user": "Your budget",
+    "group": "Your group",
+    "conversation": "This conversation",
+    "everyone": "The site",
+}
+LEVEL_WORDS = {"75": "75 % used", "90": "Almost used up", "100": "Used up"}
+CENT = Decimal("0.00995")
+LEAST = Decimal("0.00005")
+
+
+@register.filter
+def figure(count: int) -> str:
+    return f"{count:,}"
+
+
+@register.filter
+def tokens(count: int) -> str:
+    return f"{count:,} {'token' if count == 1 else 'tokens'}"
+
+
+@register.filter
+def money(usd: str | None) -> str:
+    """US dollars from a decimal string: four decimals under a cent, else two; "" where unknown."""
+    if usd is None or usd == "":
+        return ""
+    value = Decimal(usd)
+    if value == 0:
+        return "$0.00"
+    if value < LEAST:
+        return "<$0.0001"
+    return f"${value:.4f}" if value < CENT else f"${value:,.2f}"
+
+
+@register.filter
+def duration(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return ""
+    if milliseconds < 1000:
+        return f"{milliseconds} ms"
+    if milliseconds < 59_950:
+        return f"{milliseconds / 1000:.1f} s"
+    minutes, seconds = divmod(round(milliseconds / 1000), 60)
+    return f"{minutes} min {seconds} s"
+
+
+@register.filter
+def model_name(model: str) -> str:
+    return model.partition(":")[2] or model
+
+
+@register.filter
+def remaining(moment: datetime) -> str:
+    """How long until a moment, in two units at most."""
+    left = max(0, -int((timezone.now() - moment).total_seconds() // 1))
+    if left < 60:
+        return f"{left} s"
+    minutes = left // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+# --- Receipts -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    label: str
+    value: str
+    kind: str = ""  # "part": of the row above; "sum": a total
+
+
+@register.filter
+def receipt_line(receipt: Mapping[str, Any]) -> str:
+    mark = "~" if receipt["estimated"] else ""
+    parts = [
+        mark + tokens(receipt["total_tokens"]),
+        duration(receipt["duration_ms"]),
+        money(receipt["cost_usd"]),
+        "estimated" if receipt["estimated"] else "",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+@register.filter
+def receipt_rows(receipt: Mapping[str, Any]) -> list[Row]:
+    mark = "~" if receipt["estimated"] else ""
+    rows = [Row("Input", f"{mark}{receipt['input_tokens']:,}")]
+    if receipt["cached_tokens"]:
+        rows.append(Row("of which cached", figure(receipt["cached_tokens"]), "part"))
+    rows.append(Row("Output", f"{mark}{receipt['output_tokens']:,}"))
+    if receipt["thinking_tokens"]:
+        rows.append(Row("of which thinking", figure(receipt["thinking_tokens"]), "part"))
+    rows.append(Row("Total tokens", f"{mark}{receipt['total_tokens']:,}", "sum"))
+    rows.append(Row("Cost", _cost_text(receipt), "sum"))
+    if rates := receipt.get("rates"):
+        text = f"${rates['input']} in · ${rates['cache_read']} cached · ${rates['output']} out"
+        rows.append(Row("Rates per million", text, "part"))
+    if receipt.get("price_version"):
+        rows.append(Row("Price version", str(receipt["price_version"]), "part"))
+    if receipt["first_token_ms"] is not None:
+        rows.append(Row("First token after", duration(receipt["first_token_ms"])))
+    if receipt["duration_ms"] is not None:
+        rows.append(Row("Generation time", duration(receipt["duration_ms"])))
+    rows.append(Row("Model", model_name(receipt["model"])))
+    if receipt["estimated"]:
+        rows.append(Row("Estimated", "the provider has not reported"))
+    return rows
+
+
+def _cost_text(receipt: Mapping[str, Any]) -> str:
+    if receipt.get("charged") is False:
+        return "not charged"
+    return money(receipt["cost_usd"]) or "price unknown"
+
+
+# --- Meters -------------------------------------------------------------------
+
+
+def _amount(meter: Meter, units: int) -> str:
+    return money(usd(units)) if meter.unit == "usd" else figure(units)
+
+
+@register.filter
+def budget_text(meter: Meter) -> str:
+    """ "450 / 4,000 tokens today (11 %)"."""
+    unit = "" if meter.unit == "usd" else " tokens"
+    period = PERIOD_WORDS.get(meter.period, "")
+    if meter.limit is None:
+        return f"{_amount(meter, meter.used)}{unit} {period}, no limit"
+    limit = f"{_amount(meter, meter.limit)}{unit}"
+    return f"{_amount(meter, meter.used)} / {limit} {period} ({meter.percent} %)"
+
+
+@register.filter
+def budget_key(meter: Meter) -> str:
+    return f"{meter.scope}:{meter.unit}:{meter.period}"
+
+
+@register.filter
+def scope_word(meter: Meter) -> str:
+    return SCOPE_WORDS.get(meter.scope, "Budget")
+
+
+@register.filter
+def level_word(level: str) -> str:
+    return LEVEL_WORDS.get(level, "")
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    return format_html('<svg class="icon" aria-hidden="true"><use href="#i-{}"></use></svg>', name)

@@ -1,0 +1,193 @@
+"""What a conversation's page shows: turns with answers and receipts, the models, the meters, the rail."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from billing.budgets import Meter, meters
+from billing.prices import rates
+from conversations.markdown import to_html
+from conversations.models import Conversation, Generation, Preferences, Turn
+from conversations.outcomes import describe_error
+from conversations.receipts import Receipt, receipts
+from llm.errors import UnknownModel
+from llm.profiles import Profile, default_model_id, get_profile, list_profiles
+
+TURNS_SHOWN = 50
+RAIL_LIMIT = 200
+ENDED_WORDS = {
+    "completed": ("Response complete", "check"),
+    "stopped": ("Stopped", "square"),
+    "interrupted": ("Interrupted", "alert"),
+    "failed": ("No answer", "alert"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A turn as the page shows it. ``html`` is sanitised; a live answer shows its raw ``text`` instead."""
+
+    turn: Turn
+    generation: Generation | None
+    html: str
+    receipt: Receipt | None
+    problem: dict[str, Any] | None
+
+    @property
+    def ended_word(self) -> str:
+        return ENDED_WORDS.get(self.generation.state if self.generation else "", ("", ""))[0]
+
+    @property
+    def ended_icon(self) -> str:
+        return ENDED_WORDS.get(self.generation.state if self.generation else "", ("", "check"))[1]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    model_id: str
+    label: str
+    detail: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RailGroup:
+    label: str
+    conversations: list[Conversation]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the conversation has used: tokens, and USD as a decimal string. Not what the house bears."""
+
+    tokens: int = 0
+    cost_usd: str = "0"
+    cost_known: bool = True
+
+
+def answered_turns(conversation: Conversation, *, last: int = TURNS_SHOWN) -> list[Answered]:
+    path = conversation.path(last=last)
+    found = receipts([turn.chosen for turn in path if turn.chosen is not None])
+    return [_answered(turn, found) for turn in path]
+
+
+def _answered(turn: Turn, found: dict[uuid.UUID, Receipt]) -> Answered:
+    generation = turn.chosen
+    if generation is None:
+        return Answered(turn, None, "", None, None)
+    html = generation.html
+    if not html and generation.text and not generation.is_live:
+        html = to_html(generation.text)
+    problem = None
+    if generation.error_code and generation.state in ("interrupted", "failed"):
+        problem = describe_error(generation.error_code, has_text=bool(generation.text))
+    return Answered(turn, generation, html, found.get(generation.pk), problem)
+
+
+def totals(turns: Sequence[Answered]) -> Totals:
+    charged = [one.receipt for one in turns if one.receipt and one.receipt.get("charged") is not False]
+    costs = [receipt["cost_usd"] for receipt in charged]
+    return Totals(
+        tokens=sum(receipt["total_tokens"] for receipt in charged),
+        cost_usd=format(sum((Decimal(cost) for cost in costs if cost is not None), Decimal(0)), "f"),
+        cost_known=all(
+            cost is not None or not receipt["total_tokens"]
+            for receipt, cost in zip(charged, costs, strict=True)
+        ),
+    )
+
+
+def chosen_model(user: User, conversation: Conversation | None) -> str:
+    """The conversation's model, else the person's, else the site's; only one that can be called."""
+    preferred = Preferences.objects.filter(user=user).values_list("default_model", flat=True).first()
+    for model in (conversation.model if conversation else "", preferred or ""):
+        if model and is_usable(model):
+            return model
+    return default_model_id()
+
+
+def is_usable(model: str) -> bool:
+    try:
+        return get_profile(model).usable
+    except UnknownModel:
+        return False
+
+
+def model_choices(chosen: str) -> list[ModelChoice]:
+    profiles = list(list_profiles())
+    if chosen not in {profile.model_id for profile in profiles}:
+        profiles.insert(0, get_profile(chosen))
+    return [_choice(profile, chosen) for profile in profiles]
+
+
+def _choice(profile: Profile, chosen: str) -> ModelChoice:
+    found = rates(profile.model_id)
+    if found is None:
+        price = "price unknown"
+    else:
+        usd = found.usd_per_million()
+        price = f"${usd['input']} in · ${usd['output']} out per million"
+    window = f"{profile.context_window_tokens // 1000:,}k context"
+    return ModelChoice(profile.model_id, profile.label, f"{price} · {window}", profile.model_id == chosen)
+
+
+def page_meters(user: User, conversation: Conversation | None, model: str) -> list[Meter]:
+    """The budgets that the next question meets, the tightest hard one first; unlimited ones left out."""
+    conversation_id = conversation.pk if conversation else None
+    found = meters(user_id=user.pk, conversation_id=conversation_id, model=model)
+    return [meter for meter in found if meter.limit is not None]
+
+
+def rail(user: User, *, now: datetime | None = None) -> list[RailGroup]:
+    """The person's conversations that hold a question, newest first, grouped by date."""
+    now = timezone.localtime(now)
+    rows = (
+        Conversation.objects.owned_by(user)
+        .listed()
+        .exclude(head_turn=None)
+        .only("id", "title", "updated_at", "pinned_at")[:RAIL_LIMIT]
+    )
+    groups: dict[str, list[Conversation]] = {}
+    for row in rows:
+        groups.setdefault(_date_word(row, now), []).append(row)
+    ordered = sorted(groups.items(), key=lambda item: item[0] != "Pinned")
+    return [RailGroup(label, found) for label, found in ordered]
+
+
+def _date_word(conversation: Conversation, now: datetime) -> str:
+    if conversation.pinned_at is not None:
+        return "Pinned"
+    days = (now.date() - timezone.localtime(conversation.updated_at).date()).days
+    if days <= 0:
+        return "Today"
+    if days == 1:
+        return "Yesterday"
+    if days <= 7:
+        return "Previous 7 days"
+    return timezone.localtime(conversation.updated_at).strftime("%B %Y")
+
+
+def page_context(user: User, conversation: Conversation | None) -> dict[str, Any]:
+    """Everything that the chat template needs."""
+    turns = answered_turns(conversation) if conversation else []
+    model = chosen_model(user, conversation)
+    found = page_meters(user, conversation, model)
+    return {
+        "conversation": conversation,
+        "turns": turns,
+        "totals": totals(turns),
+        "models": model_choices(model),
+        "meters": found,
+        "meter": found[0] if found else None,
+        "rail": rail(user),
+        "message_limit": settings.MESSAGE_LIMIT_CHARACTERS,
+    }

@@ -1,0 +1,29 @@
+// @ts-check
+// Reads the thread that the server rendered into the page, so that a reload continues exactly.
+
+import { isLive, newGeneration } from "./thread.js";
+
+/** @param {HTMLElement} root @returns {import("./thread.js").Thread} */
+export function adoptPage(root) {
+  /** @type {import("./thread.js").Thread} */
+  const thread = { turns: [], generations: {} };
+  for (const element of root.querySelectorAll("[data-turn-id]")) {
+    if (!(element instanceof HTMLElement)) continue;
+    const turnId = element.dataset.turnId ?? "";
+    const answer = /** @type {HTMLElement} */ (element.querySelector(".answer"));
+    const id = answer.dataset.generationId ?? "";
+    const question = element.querySelector("[data-field=question]")?.textContent ?? "";
+    thread.turns.push({ id: turnId, text: question, generationId: id || null, status: "accepted", refusal: null });
+    if (!id) continue;
+    const state = /** @type {import("./thread.js").GenerationState} */ (answer.dataset.state ?? "completed");
+    const prose = /** @type {HTMLElement} */ (answer.querySelector(".prose"));
+    thread.generations[id] = newGeneration({
+      id, turnId, state,
+      epoch: Number(answer.dataset.epoch ?? 0),
+      seq: Number(answer.dataset.seq ?? 0),
+      model: answer.dataset.model ?? "",
+      text: isLive(state) ? (prose.textContent ?? "") : (answer.dataset.text ?? ""),
+    });
+  }
+  return thread;
+}

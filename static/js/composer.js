@@ -1,0 +1,101 @@
+// @ts-check
+// The card at the bottom: text, its length, and one button that sends or stops.
+
+import { figure } from "./format.js";
+
+const COUNT_FROM_SHARE = 0.8;
+
+/** Characters as the server counts them: code points. @param {string} text */
+export const characters = (text) => {
+  let count = 0;
+  for (const _ of text) count += 1;
+  return count;
+};
+
+/**
+ * @typedef {object} Callbacks
+ * @property {(text: string) => void} onSend @property {() => void} onStop @property {(text: string) => void} onInput
+ * @property {(text: string) => void} say a word for the status region
+ */
+
+export class Composer {
+  /** @param {HTMLFormElement} form @param {Callbacks} callbacks */
+  constructor(form, callbacks) {
+    this.form = form;
+    this.callbacks = callbacks;
+    this.field = /** @type {HTMLTextAreaElement} */ (form.querySelector("textarea"));
+    this.button = /** @type {HTMLButtonElement} */ (form.querySelector(".send"));
+    this.count = /** @type {HTMLElement} */ (document.querySelector("[data-field=count]"));
+    this.limit = Number(form.dataset.limit);
+    this.mode = "send";
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (this.mode === "stop") this.callbacks.onStop();
+      else this.#send();
+    });
+    this.field.addEventListener("input", () => {
+      this.refresh();
+      this.callbacks.onInput(this.field.value);
+    });
+    this.field.addEventListener("keydown", (event) => this.#key(event));
+    this.refresh();
+  }
+
+  get text() {
+    return this.field.value;
+  }
+
+  set text(value) {
+    this.field.value = value;
+    this.refresh();
+  }
+
+  /** @param {"send" | "stop"} mode */
+  setMode(mode) {
+    if (mode === this.mode) return;
+    this.mode = mode;
+    this.button.dataset.mode = mode;
+    this.button.setAttribute("aria-label", mode === "stop" ? "Stop the answer" : "Send");
+    this.button.title = mode === "stop" ? "Stop (Esc)" : "Send (Enter)";
+    this.refresh();
+  }
+
+  refresh() {
+    if (!CSS.supports("field-sizing", "content")) {
+      this.field.style.height = "auto";
+      this.field.style.height = `${this.field.scrollHeight}px`;
+    }
+    const length = characters(this.text);
+    const over = length > this.limit;
+    this.count.hidden = length < this.limit * COUNT_FROM_SHARE;
+    this.count.toggleAttribute("data-over", over);
+    this.count.textContent = over
+      ? `${figure(length)} of ${figure(this.limit)} characters: ${figure(length - this.limit)} too many`
+      : `${figure(length)} of ${figure(this.limit)} characters`;
+    this.field.setAttribute("aria-invalid", String(over));
+    const unable = this.mode === "send" && (over || !this.text.trim());
+    this.button.setAttribute("aria-disabled", String(unable));
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (event.key !== "Enter" || event.shiftKey || event.altKey) return;
+    // Enter belongs to the input method while it composes; 229 is what Safari reports then.
+    if (event.isComposing || event.keyCode === 229) return;
+    // Touch keyboards have no Shift+Enter: there Enter breaks the line.
+    if (matchMedia("(pointer: coarse)").matches && !event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    if (this.mode === "stop") this.callbacks.say("The answer is still being written. Your text is kept.");
+    else this.#send();
+  }
+
+  #send() {
+    const length = characters(this.text);
+    if (!this.text.trim()) return;
+    if (length > this.limit) {
+      this.callbacks.say(`The message has ${figure(length)} characters; ${figure(this.limit)} is the limit.`);
+      return;
+    }
+    this.callbacks.onSend(this.text);
+  }
+}

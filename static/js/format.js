@@ -1,0 +1,59 @@
+// @ts-check
+// Numbers as people read them. conversations/templatetags/figures.py writes the same on the server.
+
+const GROUPED = new Intl.NumberFormat("en-US");
+
+/** @param {number} count */
+export const tokens = (count) => `${GROUPED.format(count)} ${count === 1 ? "token" : "tokens"}`;
+
+/** @param {number} count */
+export const figure = (count) => GROUPED.format(count);
+
+/**
+ * US dollars from a decimal string: four decimals under a cent, else two.
+ * @param {string | null | undefined} usd @returns {string} "" where the cost is not known
+ */
+export function money(usd) {
+  if (usd === null || usd === undefined || usd === "") return "";
+  const value = Number(usd);
+  if (value === 0) return "$0.00";
+  if (value < 0.00005) return "<$0.0001";
+  if (value < 0.00995) return `$${value.toFixed(4)}`;
+  return `$${value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
+}
+
+/** @param {number | null | undefined} milliseconds */
+export function duration(milliseconds) {
+  if (milliseconds === null || milliseconds === undefined) return "";
+  if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
+  const seconds = milliseconds / 1000;
+  if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+}
+
+/** How long until a moment, in two units at most. @param {number} seconds */
+export function remaining(seconds) {
+  const left = Math.max(0, Math.ceil(seconds));
+  if (left < 60) return `${left} s`;
+  const minutes = Math.floor(left / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
+  const days = Math.floor(hours / 24);
+  return hours % 24 ? `${days} d ${hours % 24} h` : `${days} d`;
+}
+
+/** The label of a model id: "demo:friendly" is shown as "friendly". @param {string} model */
+export const modelName = (model) => model.slice(model.indexOf(":") + 1);
+
+/**
+ * The one quiet line under an answer.
+ * @param {import("./thread.js").Receipt} receipt
+ */
+export function receiptLine(receipt) {
+  const mark = receipt.estimated ? "~" : "";
+  const parts = [`${mark}${tokens(receipt.total_tokens)}`, duration(receipt.duration_ms), money(receipt.cost_usd)];
+  if (receipt.estimated) parts.push("estimated");
+  return parts.filter(Boolean).join(" · ");
+}

@@ -1,0 +1,331 @@
+// @ts-check
+// The chat page: brings socket, thread, composer and meter together.
+
+import { Composer } from "./composer.js";
+import { Drafts } from "./drafts.js";
+import { enhance } from "./enhance.js";
+import { Meter, warningText } from "./meter.js";
+import { pickerOf } from "./picker.js";
+import { StickToBottom } from "./scroll.js";
+import { ConversationSocket } from "./socket.js";
+import { adoptPage } from "./adopt.js";
+import { isBusy, liveGeneration, reduce } from "./thread.js";
+import { ThreadView } from "./thread_view.js";
+
+/** @template {Element} T @param {string} selector @param {new () => T} type @returns {T} */
+function one(selector, type) {
+  const element = document.querySelector(selector);
+  if (!(element instanceof type)) throw new Error(`${selector} is missing`);
+  return element;
+}
+
+const chat = one(".chat", HTMLElement);
+const threadRoot = one(".thread", HTMLElement);
+const live = one("#live", HTMLElement);
+const banner = one("[data-field=banner]", HTMLElement);
+const connection = one("[data-field=connection]", HTMLElement);
+const meter = new Meter(one(".meter", HTMLElement));
+const picker = pickerOf(one(".picker", HTMLElement), modelChosen);
+const scroll = new StickToBottom(one(".thread-scroll", HTMLElement), one(".jump", HTMLElement));
+let conversationId = chat.dataset.conversation ?? "";
+let drafts = new Drafts(conversationId || "new");
+
+let thread = adoptPage(threadRoot);
+const view = new ThreadView(threadRoot, one("#turn-template", HTMLTemplateElement), {
+  onFlush: () => scroll.follow(true),
+  onAction: act,
+});
+const composer = new Composer(one(".composer", HTMLFormElement), {
+  onSend: send,
+  onStop: stop,
+  onInput: (text) => {
+    drafts.write(text);
+    if (text && !conversationId) openConversation();
+  },
+  say,
+});
+
+/** @type {ConversationSocket | null} */
+let socket = null;
+
+/** One polite sentence for screen readers; never the words of the answer. @param {string} text */
+function say(text) {
+  live.textContent = text;
+}
+
+/** @param {{ type: string, [field: string]: any }} event */
+function dispatch(event) {
+  const { thread: next, effects } = reduce(thread, event);
+  if (next !== thread) {
+    thread = next;
+    view.update(thread);
+    composer.setMode(isBusy(thread) ? "stop" : "send");
+    document.querySelector(".welcome")?.toggleAttribute("hidden", thread.turns.length > 0);
+  }
+  for (const effect of effects) carryOut(effect);
+}
+
+/** @param {import("./thread.js").Effect} effect */
+function carryOut(effect) {
+  if (effect.do === "send") socket?.send(effect.frame);
+  else if (effect.do === "accepted") {
+    socket?.settle(effect.turnId);
+    drafts.clearOutbox(effect.turnId);
+    // What was typed since is a new draft.
+    drafts.write(composer.text);
+    if (chat.dataset.conversation !== location.pathname.split("/")[2]) {
+      history.replaceState(null, "", chat.dataset.url ?? location.href);
+    }
+    say("AI is thinking");
+  } else if (effect.do === "refused") {
+    socket?.settle(effect.turnId);
+    drafts.clearOutbox(effect.turnId);
+    composer.text = composer.text ? `${effect.text}\n${composer.text}` : effect.text;
+    drafts.write(composer.text);
+    showBanner(effect.problem.detail, "bad");
+    say(effect.problem.detail);
+  } else if (effect.do === "finished") finished(effect.generationId);
+  else if (effect.do === "budget") budgetChanged(effect.budget);
+  else if (effect.do === "title") setTitle(effect.title, effect.conversationId);
+  else if (effect.do === "problem") {
+    showBanner(effect.problem.detail, "bad");
+    say(effect.problem.detail);
+  } else if (effect.do === "reload") location.reload();
+}
+
+/** @param {string} generationId */
+function finished(generationId) {
+  const generation = thread.generations[generationId];
+  if (generation.receipt) meter.addReceipt(generation.receipt);
+  const words = generation.text.split(/\s+/).filter(Boolean).length;
+  if (generation.state === "completed") say(`Response complete, ${words} words`);
+  else if (generation.state === "stopped") say("Stopped. What came is kept.");
+  else say(generation.error?.detail ?? "The answer was interrupted.");
+  if (document.hidden) document.title = `(done) ${document.title.replace(/^\(done\) /, "")}`;
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) document.title = document.title.replace(/^\(done\) /, "");
+});
+
+// --- What the person does ---------------------------------------------------------
+
+/** @param {string} text */
+function send(text) {
+  hideBanner();
+  const frame = { type: "turn.create", turn_id: crypto.randomUUID(), text, ...picker.parameters() };
+  drafts.writeOutbox(frame);
+  dispatch({ type: "local.send", turn_id: frame.turn_id, text });
+  composer.text = "";
+  scroll.pin();
+  if (socket) socket.send(frame);
+  else openConversation().then(() => socket?.send(frame));
+}
+
+function stop() {
+  if (liveGeneration(thread)) dispatch({ type: "local.stop" });
+  else {
+    const turn = thread.turns.at(-1);
+    if (turn?.status === "sending") socket?.send({ type: "turn.stop", turn_id: turn.id });
+  }
+}
+
+/** @param {string} action @param {string} turnId */
+function act(action, turnId) {
+  const turn = thread.turns.find((other) => other.id === turnId);
+  const element = threadRoot.querySelector(`[data-turn-id="${turnId}"]`);
+  if (action === "copy") {
+    const generation = turn?.generationId ? thread.generations[turn.generationId] : null;
+    const text = generation?.text || element?.querySelector(".prose")?.textContent || "";
+    copy(text, element?.querySelector("[data-action=copy]"));
+  } else if (["retry", "regenerate", "continue"].includes(action)) {
+    hideBanner();
+    dispatch({ type: `local.${action}`, turn_id: turnId, generation_id: crypto.randomUUID(), ...picker.parameters() });
+    scroll.pin();
+  } else if (action === "edit" && turn) {
+    composer.text = turn.text;
+    drafts.write(turn.text);
+    composer.field.focus();
+  } else if (action === "new_conversation") location.assign("/");
+}
+
+/** @param {string} text @param {Element | null | undefined} button */
+async function copy(text, button) {
+  let word = "Copied";
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    word = "The browser did not allow copying";
+  }
+  say(word);
+  const label = button?.querySelector("[data-field=label]") ?? button;
+  if (!label) return;
+  const before = label.textContent;
+  label.textContent = word;
+  setTimeout(() => {
+    label.textContent = before;
+  }, 1600);
+}
+
+threadRoot.addEventListener("click", (event) => {
+  const button = event.target instanceof Element ? event.target.closest(".copy-code") : null;
+  if (button) copy(button.closest("pre")?.querySelector("code")?.textContent ?? "", button);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
+  if (document.querySelector("dialog[open], details.popup[open]")) return;
+  if (liveGeneration(thread)) stop();
+});
+
+for (const example of document.querySelectorAll(".example")) {
+  example.addEventListener("click", () => {
+    composer.text = example.textContent?.trim() ?? "";
+    drafts.write(composer.text);
+    composer.field.focus();
+    if (!conversationId) openConversation();
+  });
+}
+
+// --- Connection --------------------------------------------------------------------
+
+/** @type {Promise<void> | null} */
+let opening = null;
+
+/** A new chat gets its conversation when the first letter is typed, so that sending needs no round trip more. */
+function openConversation() {
+  opening ??= createConversation().catch(() => {
+    opening = null;
+    showBanner("The server cannot be reached. Your text is kept.", "bad");
+    setTimeout(() => openConversation().then(resendOutbox), 3000);
+    return undefined;
+  });
+  return opening;
+}
+
+async function createConversation() {
+  const token = one("[name=csrfmiddlewaretoken]", HTMLInputElement).value;
+  const response = await fetch(chat.dataset.createUrl ?? "", {
+    method: "POST",
+    headers: { "X-CSRFToken": token, Accept: "application/json" },
+  });
+  if (!response.ok) throw new Error(`${response.status}`);
+  const made = await response.json();
+  conversationId = made.id;
+  const typed = { draft: drafts.read(), outbox: drafts.readOutbox() };
+  drafts.write("");
+  if (typed.outbox) drafts.clearOutbox(typed.outbox.turn_id);
+  drafts = new Drafts(conversationId);
+  drafts.write(typed.draft);
+  if (typed.outbox) drafts.writeOutbox(typed.outbox);
+  chat.dataset.conversation = made.id;
+  chat.dataset.url = made.url;
+  hideBanner();
+  connect();
+}
+
+function resendOutbox() {
+  const frame = drafts.readOutbox();
+  if (frame && socket && !socket.unanswered.has(frame.turn_id)) socket.send(frame);
+}
+
+function connect() {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const url = `${scheme}://${location.host}/ws/conversations/${conversationId}/`;
+  socket = new ConversationSocket(url, { onEvent: dispatch, onStatus: showConnection });
+  socket.start();
+}
+
+let connectedOnce = false;
+
+/** @param {import("./socket.js").Status} status @param {number | null} retryAtMs */
+function showConnection(status, retryAtMs) {
+  chat.dataset.connection = status;
+  if (status === "open") {
+    connection.hidden = true;
+    if (banner.dataset.kind === "connection") hideBanner();
+    if (connectedOnce) say("Connected again");
+    connectedOnce = true;
+    dispatch({ type: "local.connected" });
+  } else if (status === "waiting") {
+    connection.hidden = false;
+    const queued = thread.turns.at(-1)?.status === "sending" ? " Your question is kept and will be sent." : "";
+    showBanner(`Connection lost. Nothing is lost: we keep trying.${queued}`, "connection", "Retry now", () => socket?.retryNow());
+    if (connectedOnce) say("Connection lost, reconnecting");
+    connectedOnce = false;
+  } else if (status === "refused") {
+    connection.hidden = false;
+    showBanner("You are signed out here. Your text is kept.", "bad", "Sign in", () => location.reload());
+  }
+  void retryAtMs;
+}
+
+// --- Small things ---------------------------------------------------------------------
+
+/** @param {string} text @param {string} kind @param {string} [label] @param {() => void} [action] */
+function showBanner(text, kind, label, action) {
+  banner.dataset.kind = kind;
+  banner.classList.toggle("bad", kind === "bad");
+  one("[data-field=banner-text]", HTMLElement).textContent = text;
+  const button = one("[data-field=banner-action]", HTMLButtonElement);
+  button.hidden = !label;
+  button.textContent = label ?? "";
+  button.onclick = action ?? null;
+  banner.hidden = false;
+}
+
+function hideBanner() {
+  banner.hidden = true;
+  delete banner.dataset.level;
+}
+
+const warned = new Set();
+
+/** @param {any} budget */
+function budgetChanged(budget) {
+  meter.update(budget);
+  if (budget.level === "ok") return;
+  const key = [budget.scope, budget.unit, budget.period, budget.level, budget.resets_at].join();
+  if (warned.has(key)) return;
+  warned.add(key);
+  const text = warningText(budget, Date.now());
+  showBanner(text, budget.level === "100" ? "bad" : "budget");
+  banner.dataset.level = budget.level;
+  say(text);
+}
+
+/** @param {string} title @param {string} id */
+function setTitle(title, id) {
+  const item = document.querySelector(`.rail-item[href$="${CSS.escape(id)}/"]`);
+  if (item) item.textContent = title;
+  if (id !== conversationId) return;
+  one("[data-field=title]", HTMLElement).textContent = title;
+  document.title = `${title} · Chatsite`;
+}
+
+/** @param {string} model */
+function modelChosen(model) {
+  if (!conversationId) return;
+  const token = one("[name=csrfmiddlewaretoken]", HTMLInputElement).value;
+  const body = new URLSearchParams({ model });
+  fetch(`${chat.dataset.url}model/`, { method: "POST", headers: { "X-CSRFToken": token }, body }).catch(() => {});
+}
+
+// --- Start ---------------------------------------------------------------------------
+
+view.adopt(thread);
+enhance(threadRoot.querySelectorAll(".turn .prose:not([data-raw])"));
+composer.text = composer.text || drafts.read();
+composer.setMode(isBusy(thread) ? "stop" : "send");
+const waitingFrame = drafts.readOutbox();
+if (waitingFrame && thread.turns.some((turn) => turn.id === waitingFrame.turn_id)) drafts.clearOutbox(waitingFrame.turn_id);
+if (conversationId) connect();
+if (drafts.readOutbox()) {
+  dispatch({ type: "local.send", turn_id: waitingFrame.turn_id, text: waitingFrame.text });
+  if (socket) socket.send(waitingFrame);
+  else openConversation().then(resendOutbox);
+}
+setInterval(() => view.tick(), 500);
+if (matchMedia("(pointer: fine)").matches) composer.field.focus();
+scroll.pin();
+document.documentElement.dataset.ready = "true";

@@ -1,0 +1,86 @@
+// @ts-check
+// The header's meter: the tightest budget beside what this conversation has used.
+
+import { figure, money, remaining, tokens } from "./format.js";
+
+const PERIOD_WORDS = { none: "in total", day: "today", week: "this week", month: "this month" };
+const SCOPE_WORDS = { user: "Your budget", group: "Your group", conversation: "This conversation", everyone: "The site" };
+const LEVEL_WORDS = { 75: "75 % used", 90: "Almost used up", 100: "Used up" };
+
+/** @param {any} budget @param {number | string} amount tokens, or US dollars as a decimal string */
+const amountText = (budget, amount) => (budget.unit === "usd" ? money(String(amount)) : figure(Number(amount)));
+
+/** "450 / 4,000 tokens today (11 %)". @param {any} budget */
+export function budgetText(budget) {
+  const unit = budget.unit === "usd" ? "" : " tokens";
+  const period = PERIOD_WORDS[/** @type {keyof typeof PERIOD_WORDS} */ (budget.period)] ?? "";
+  if (budget.limit === null) return `${amountText(budget, budget.used)}${unit} ${period}, no limit`;
+  const limit = `${amountText(budget, budget.limit)}${unit}`;
+  return `${amountText(budget, budget.used)} / ${limit}${period ? ` ${period}` : ""} (${Math.floor(budget.percent)} %)`;
+}
+
+/** The banner at 75, 90 and 100 %: what happened and what helps. @param {any} budget @param {number} nowMs */
+export function warningText(budget, nowMs) {
+  const period = PERIOD_WORDS[/** @type {keyof typeof PERIOD_WORDS} */ (budget.period)] ?? "";
+  const left = Math.max(0, Number(budget.limit) - Number(budget.used));
+  const rest = budget.unit === "usd" ? money(String(left)) : tokens(left);
+  const reset = budget.resets_at
+    ? ` It resets in ${remaining((Date.parse(budget.resets_at) - nowMs) / 1000)}.`
+    : "";
+  if (budget.level === "100") return `The budget ${period} is used up.${reset}`;
+  return `${Math.floor(budget.percent)} % of the budget ${period} is used: ${rest} left.${reset}`;
+}
+
+export class Meter {
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.root = root;
+    this.figure = /** @type {HTMLElement} */ (root.querySelector("[data-field=meter-figure]"));
+    this.total = /** @type {HTMLElement} */ (root.querySelector("[data-field=total]"));
+    this.tokens = Number(root.dataset.tokens ?? 0);
+    this.costNanousd = Math.round(Number(root.dataset.costUsd ?? 0) * 1e9);
+    this.costKnown = root.dataset.costKnown !== "false";
+  }
+
+  /** An answer was settled. @param {import("./thread.js").Receipt} receipt */
+  addReceipt(receipt) {
+    if (receipt.charged === false) return;
+    this.tokens += receipt.total_tokens;
+    if (receipt.cost_usd === null) this.costKnown = this.costKnown && receipt.total_tokens === 0;
+    else this.costNanousd += Math.round(Number(receipt.cost_usd) * 1e9);
+    this.#showTotal();
+  }
+
+  #showTotal() {
+    const cost = this.costKnown ? money((this.costNanousd / 1e9).toFixed(9)) : "";
+    const text = [tokens(this.tokens), cost].filter(Boolean).join(" · ");
+    this.total.textContent = text;
+    if (!this.root.dataset.key) this.figure.textContent = text;
+  }
+
+  /** @param {any} budget an event budget.changed */
+  update(budget) {
+    const key = `${budget.scope}:${budget.unit}:${budget.period}`;
+    const row = this.root.querySelector(`[data-budget="${CSS.escape(key)}"]`);
+    if (row instanceof HTMLElement) {
+      fill(row, budget);
+      const text = row.querySelector("[data-field=budget-text]");
+      if (text) text.textContent = budgetText(budget);
+    }
+    if (this.root.dataset.key !== key) return;
+    fill(this.root, budget);
+    this.figure.textContent = budgetText(budget);
+  }
+}
+
+/** @param {HTMLElement} element @param {any} budget */
+function fill(element, budget) {
+  element.dataset.level = budget.level;
+  const percent = Math.min(100, Math.max(0, Number(budget.percent)));
+  element.querySelector(".meter-bar .fill")?.setAttribute("width", String(percent));
+  const bar = element.querySelector("[role=meter]");
+  bar?.setAttribute("aria-valuenow", String(Math.floor(percent)));
+  bar?.setAttribute("aria-valuetext", `${SCOPE_WORDS[/** @type {keyof typeof SCOPE_WORDS} */ (budget.scope)] ?? "Budget"}: ${budgetText(budget)}`);
+  const word = element.querySelector(".level-word");
+  if (word) word.textContent = LEVEL_WORDS[/** @type {keyof typeof LEVEL_WORDS} */ (budget.level)] ?? "";
+}

@@ -1,0 +1,63 @@
+// @ts-check
+// Stays at the bottom while text arrives, until the reader goes up; returns when the reader returns.
+
+const NEAR_PX = 80;
+
+export class StickToBottom {
+  /** @param {HTMLElement} scroller @param {HTMLElement} jump the button that returns to the latest */
+  constructor(scroller, jump) {
+    this.scroller = scroller;
+    this.jump = jump;
+    this.pinned = true;
+    this.lastTop = scroller.scrollTop;
+    this.lastHeight = scroller.scrollHeight;
+    scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    scroller.addEventListener("wheel", (event) => {
+      if (event.deltaY < 0 && !event.ctrlKey) this.#unpin();
+    }, { passive: true });
+    jump.addEventListener("click", () => this.pin());
+    new ResizeObserver(() => this.follow()).observe(scroller);
+  }
+
+  get #distance() {
+    const { scrollHeight, scrollTop, clientHeight } = this.scroller;
+    return scrollHeight - scrollTop - clientHeight;
+  }
+
+  /** Go to the end and stay there. */
+  pin() {
+    this.pinned = true;
+    this.follow();
+    this.#show(false);
+  }
+
+  /** Text was added: keep the end in view, or say that there is more. @param {boolean} [isNew] */
+  follow(isNew = false) {
+    if (this.pinned) {
+      this.scroller.scrollTop = this.scroller.scrollHeight;
+      this.lastTop = this.scroller.scrollTop;
+    } else if (isNew) this.jump.dataset.fresh = "true";
+  }
+
+  #unpin() {
+    if (this.scroller.scrollHeight <= this.scroller.clientHeight) return;
+    this.pinned = false;
+    this.#show(true);
+  }
+
+  #scrolled() {
+    const { scrollTop, scrollHeight } = this.scroller;
+    // Shrinking content moves the view up without the reader's doing.
+    const wentUp = scrollTop < this.lastTop - 1 && scrollHeight >= this.lastHeight;
+    this.lastTop = scrollTop;
+    this.lastHeight = scrollHeight;
+    if (wentUp && this.#distance > 4) this.#unpin();
+    else if (!this.pinned && this.#distance < NEAR_PX && !wentUp) this.pin();
+  }
+
+  /** @param {boolean} visible */
+  #show(visible) {
+    this.jump.hidden = !visible;
+    if (!visible) delete this.jump.dataset.fresh;
+  }
+}

@@ -1,0 +1,132 @@
+// @ts-check
+// The connection of one conversation: reconnects with back-off and jitter, notices a dead line by
+// heartbeat, and keeps questions that were not yet accepted so that each is sent until it is answered.
+// Sending one twice is harmless: the server knows a turn by the id that the page minted.
+
+const HEARTBEAT_MS = 20_000;
+const PONG_TIMEOUT_MS = 10_000;
+const BACKOFF_BASE_MS = 500;
+const BACKOFF_LIMIT_MS = 15_000;
+const ASKING = new Set(["turn.create", "turn.retry", "turn.continue", "turn.regenerate"]);
+const NOT_ALLOWED = new Set([4401, 4403, 4404]);
+
+/** How long to wait before attempt `attempt` (0, 1, …): half fixed, half random. @param {number} attempt
+ * @param {() => number} [random] */
+export function backoffMs(attempt, random = Math.random) {
+  const ceiling = Math.min(BACKOFF_LIMIT_MS, BACKOFF_BASE_MS * 2 ** attempt);
+  return ceiling / 2 + (random() * ceiling) / 2;
+}
+
+/**
+ * @typedef {"connecting" | "open" | "waiting" | "refused"} Status
+ * @typedef {object} Handlers
+ * @property {(event: any) => void} onEvent
+ * @property {(status: Status, retryAtMs: number | null) => void} onStatus
+ */
+
+export class ConversationSocket {
+  /** @param {string} url @param {Handlers} handlers */
+  constructor(url, handlers) {
+    this.url = url;
+    this.handlers = handlers;
+    /** @type {WebSocket | null} */
+    this.socket = null;
+    this.attempt = 0;
+    this.opened = false;
+    this.closed = false;
+    /** Questions without an answer to them, by turn id, in order. @type {Map<string, object>} */
+    this.unanswered = new Map();
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.heartbeat = undefined;
+    this.onOnline = () => this.retryNow();
+  }
+
+  get isOpen() {
+    return this.socket?.readyState === WebSocket.OPEN;
+  }
+
+  start() {
+    globalThis.addEventListener?.("online", this.onOnline);
+    this.#connect();
+  }
+
+  stop() {
+    this.closed = true;
+    globalThis.removeEventListener?.("online", this.onOnline);
+    clearTimeout(this.timer);
+    clearTimeout(this.heartbeat);
+    this.socket?.close(1000);
+  }
+
+  retryNow() {
+    if (this.closed || this.isOpen || this.socket?.readyState === WebSocket.CONNECTING) return;
+    clearTimeout(this.timer);
+    this.#connect();
+  }
+
+  /** Sent now or, for questions, as soon as the line is back. @param {any} frame @returns {boolean} sent now */
+  send(frame) {
+    if (ASKING.has(frame.type)) this.unanswered.set(frame.turn_id, frame);
+    if (!this.isOpen) return false;
+    this.socket?.send(JSON.stringify(frame));
+    return true;
+  }
+
+  /** The server has spoken about this question: it need not be sent again. @param {string} turnId */
+  settle(turnId) {
+    this.unanswered.delete(turnId);
+  }
+
+  #connect() {
+    const socket = new WebSocket(this.url);
+    this.socket = socket;
+    this.handlers.onStatus("connecting", null);
+    socket.onopen = () => {
+      if (socket !== this.socket) return;
+      this.attempt = 0;
+      this.opened = true;
+      this.handlers.onStatus("open", null);
+      for (const frame of this.unanswered.values()) socket.send(JSON.stringify(frame));
+      this.#beat();
+    };
+    socket.onmessage = ({ data }) => {
+      if (socket !== this.socket) return;
+      this.#beat();
+      const event = JSON.parse(data);
+      if (event.type !== "pong") this.handlers.onEvent(event);
+    };
+    socket.onclose = ({ code }) => {
+      if (socket === this.socket) this.#lost(code);
+    };
+  }
+
+  /** @param {number} code */
+  #lost(code) {
+    clearTimeout(this.heartbeat);
+    this.socket = null;
+    if (this.closed) return;
+    if (NOT_ALLOWED.has(code)) {
+      this.handlers.onStatus("refused", null);
+      return;
+    }
+    const wait = backoffMs(this.attempt);
+    this.attempt += 1;
+    this.handlers.onStatus("waiting", Date.now() + wait);
+    this.timer = setTimeout(() => this.#connect(), wait);
+  }
+
+  /** Any message shows that the line is alive; silence is asked about, then ended. */
+  #beat() {
+    clearTimeout(this.heartbeat);
+    this.heartbeat = setTimeout(() => {
+      this.send({ type: "ping" });
+      this.heartbeat = setTimeout(() => {
+        const dead = this.socket;
+        this.#lost(1006);
+        dead?.close();
+      }, PONG_TIMEOUT_MS);
+    }, HEARTBEAT_MS);
+  }
+}

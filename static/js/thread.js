@@ -1,0 +1,253 @@
+// @ts-check
+// The state of one conversation as the page knows it. `reduce` is pure: an event or a local action and a
+// state give the next state and the effects that the page has to carry out. Objects that did not change
+// keep their identity, so that the view compares by reference.
+
+/**
+ * @typedef {object} Receipt
+ * @property {number} input_tokens @property {number} cached_tokens @property {number} output_tokens
+ * @property {number} thinking_tokens @property {number} total_tokens @property {string | null} cost_usd
+ * @property {boolean} estimated @property {number | null} first_token_ms @property {number | null} duration_ms
+ * @property {string} model @property {boolean} [charged] @property {Record<string, any> | null} [rates]
+ * @property {number | string | null} [price_version]
+ *
+ * @typedef {object} Problem
+ * @property {string} code @property {string} detail @property {any[]} [options] @property {string} [resets_at]
+ *
+ * @typedef {object} Waiting
+ * @property {string} reason @property {number} waitSeconds @property {string | null} retryAt
+ * @property {number} attempt @property {number} maxAttempts
+ *
+ * @typedef {"queued" | "running" | "streaming" | "waiting" | "completed" | "stopped" | "interrupted" | "failed"} GenerationState
+ *
+ * @typedef {object} Generation
+ * @property {string} id @property {string} turnId @property {GenerationState} state @property {number} epoch
+ * @property {number} seq @property {string} text @property {string} model @property {string} html
+ * @property {Waiting | null} waiting @property {Problem | null} error @property {Receipt | null} receipt
+ * @property {boolean} stopping @property {boolean} attached @property {number} resumedAt @property {number} gapAt
+ *
+ * @typedef {object} Turn
+ * @property {string} id @property {string} text @property {string | null} generationId
+ * @property {"sending" | "accepted" | "retrying" | "refused"} status @property {Problem | null} refusal
+ *
+ * @typedef {object} Thread
+ * @property {Turn[]} turns @property {Record<string, Generation>} generations
+ *
+ * @typedef {{ do: "send", frame: Record<string, any> } | { do: "accepted", turnId: string }
+ *   | { do: "refused", turnId: string, text: string, problem: Problem }
+ *   | { do: "finished", generationId: string } | { do: "budget", budget: any } | { do: "title", title: string, conversationId: string }
+ *   | { do: "problem", problem: Problem } | { do: "reload" }} Effect
+ */
+
+const LIVE = new Set(["queued", "running", "streaming", "waiting"]);
+
+/** @param {string} state */
+export const isLive = (state) => LIVE.has(state);
+
+/** @returns {Thread} */
+export const emptyThread = () => ({ turns: [], generations: {} });
+
+/** The generation that is being written, if there is one. @param {Thread} thread @returns {Generation | null} */
+export function liveGeneration(thread) {
+  const turn = thread.turns.at(-1);
+  const generation = turn?.generationId ? thread.generations[turn.generationId] : null;
+  return generation && isLive(generation.state) ? generation : null;
+}
+
+/** Whether the composer has to wait: a question is on its way or an answer is being written. @param {Thread} thread */
+export const isBusy = (thread) =>
+  ["sending", "retrying"].includes(thread.turns.at(-1)?.status ?? "") || liveGeneration(thread) !== null;
+
+/** @param {Partial<Generation> & { id: string, turnId: string }} values @returns {Generation} */
+export const newGeneration = (values) => ({
+  state: "queued", epoch: 0, seq: 0, text: "", model: "", html: "", waiting: null, error: null, receipt: null,
+  stopping: false, attached: false, resumedAt: -1, gapAt: -1, ...values,
+});
+
+/** @param {Thread} thread @param {string} id @param {Partial<Generation>} values @returns {Thread} */
+const patchGeneration = (thread, id, values) => ({
+  ...thread,
+  generations: { ...thread.generations, [id]: { ...thread.generations[id], ...values } },
+});
+
+/** @param {Thread} thread @param {string} id @param {Partial<Turn>} values @returns {Thread} */
+const patchTurn = (thread, id, values) => ({
+  ...thread,
+  turns: thread.turns.map((turn) => (turn.id === id ? { ...turn, ...values } : turn)),
+});
+
+/** @param {any} generation */
+const resumeFrame = (generation) => ({
+  do: /** @type {const} */ ("send"),
+  frame: { type: "stream.resume", generation_id: generation.id, after_seq: generation.seq },
+});
+
+/** @typedef {{ thread: Thread, effects: Effect[] }} Step */
+
+/** @type {Record<string, (thread: Thread, event: any) => Step>} */
+const handlers = {
+  // --- What the person does -----------------------------------------------------
+  "local.send": (thread, { turn_id, text }) => {
+    const known = thread.turns.some((turn) => turn.id === turn_id);
+    const turn = { id: turn_id, text, generationId: null, status: /** @type {const} */ ("sending"), refusal: null };
+    return { thread: known ? thread : { ...thread, turns: [...thread.turns, turn] }, effects: [] };
+  },
+  "local.stop": (thread) => {
+    const generation = liveGeneration(thread);
+    if (!generation) return { thread, effects: [] };
+    return {
+      thread: patchGeneration(thread, generation.id, { stopping: true }),
+      effects: [{ do: "send", frame: { type: "turn.stop", turn_id: generation.turnId } }],
+    };
+  },
+  "local.retry": (thread, action) => newVersion(thread, "turn.retry", action),
+  "local.continue": (thread, action) => newVersion(thread, "turn.continue", action),
+  "local.regenerate": (thread, action) => newVersion(thread, "turn.regenerate", action),
+  // The socket is new: nothing the old one had attached still holds.
+  "local.connected": (thread) => {
+    const generation = liveGeneration(thread);
+    if (!generation) return { thread, effects: [] };
+    return { thread: patchGeneration(thread, generation.id, { attached: false, resumedAt: -1 }), effects: [] };
+  },
+
+  // --- What the server says -------------------------------------------------------
+  "turn.accepted": (thread, { turn_id, generation_id }) => {
+    const turn = thread.turns.find((one) => one.id === turn_id);
+    // Another version of an earlier answer: the later turns are on another branch now.
+    if (turn?.status === "retrying" && turn !== thread.turns.at(-1)) return { thread, effects: [{ do: "reload" }] };
+    let next = patchTurn(thread, turn_id, { status: "accepted", refusal: null });
+    const known = next.generations[generation_id];
+    next = known
+      ? patchGeneration(next, generation_id, { attached: true })
+      : addGeneration(next, newGeneration({ id: generation_id, turnId: turn_id, attached: true }));
+    return { thread: next, effects: [{ do: "accepted", turnId: turn_id }] };
+  },
+  "turn.refused": (thread, event) => {
+    const problem = problemOf(event);
+    const turn = thread.turns.find((one) => one.id === event.turn_id);
+    if (turn?.status === "retrying") {
+      return { thread: patchTurn(thread, turn.id, { status: "accepted" }), effects: [{ do: "problem", problem }] };
+    }
+    if (!turn || turn.status === "accepted") return { thread, effects: [{ do: "problem", problem }] };
+    const next = patchTurn(thread, turn.id, { status: "refused", refusal: problem });
+    return { thread: next, effects: [{ do: "refused", turnId: turn.id, text: turn.text, problem }] };
+  },
+  "generation.waiting": (thread, event) => {
+    if (!thread.generations[event.generation_id]) return { thread, effects: [] };
+    const waiting = {
+      reason: event.reason,
+      waitSeconds: event.wait_seconds ?? 0,
+      retryAt: event.retry_at ?? null,
+      attempt: event.attempt ?? 1,
+      maxAttempts: event.max_attempts ?? 1,
+    };
+    return { thread: patchGeneration(thread, event.generation_id, { state: "waiting", waiting }), effects: [] };
+  },
+  "generation.started": (thread, event) => {
+    const id = event.generation_id;
+    if (!thread.turns.some((turn) => turn.id === event.turn_id)) return { thread, effects: [{ do: "reload" }] };
+    let next = thread.generations[id] ? thread : addGeneration(thread, newGeneration({ id, turnId: event.turn_id }));
+    const known = next.generations[id];
+    // The number of deltas shrank though we had just asked for more: the server starts this answer over.
+    const lost = event.epoch === known.epoch && (event.seq ?? 0) < known.seq && known.resumedAt === known.seq;
+    const fresh = event.epoch !== known.epoch || lost ? { seq: 0, text: "", epoch: event.epoch } : {};
+    const started = { model: event.model, waiting: null, state: stateOf({ ...known, ...fresh }), gapAt: -1, ...fresh };
+    next = patchGeneration(next, id, started);
+    const generation = next.generations[id];
+    if (generation.attached && generation.seq === 0) return { thread: next, effects: [] };
+    next = patchGeneration(next, id, { attached: true, resumedAt: generation.seq });
+    return { thread: next, effects: [resumeFrame(generation)] };
+  },
+  delta: (thread, { generation_id, seq, text }) => {
+    const generation = thread.generations[generation_id];
+    if (!generation || !isLive(generation.state) || seq <= generation.seq) return { thread, effects: [] };
+    if (seq > generation.seq + 1) {
+      if (generation.gapAt === generation.seq) return { thread, effects: [] };
+      return {
+        thread: patchGeneration(thread, generation_id, { gapAt: generation.seq }),
+        effects: [resumeFrame(generation)],
+      };
+    }
+    return {
+      thread: patchGeneration(thread, generation_id, {
+        seq, text: generation.text + text, state: "streaming", waiting: null, gapAt: -1,
+      }),
+      effects: [],
+    };
+  },
+  "generation.completed": (thread, event) => finish(thread, event, "completed"),
+  "generation.stopped": (thread, event) => finish(thread, event, "stopped"),
+  "generation.interrupted": (thread, event) => finish(thread, event, "interrupted"),
+  "generation.failed": (thread, event) => finish(thread, event, "failed"),
+  "budget.changed": (thread, event) => ({ thread, effects: [{ do: "budget", budget: event }] }),
+  "conversation.updated": (thread, event) => {
+    if (event.change === "title") {
+      return { thread, effects: [{ do: "title", title: event.title, conversationId: event.conversation_id }] };
+    }
+    if (event.change !== "turn" || !event.turn_id) return { thread, effects: [] };
+    const known = thread.turns.some((turn) => turn.id === event.turn_id);
+    const turn = {
+      id: event.turn_id, text: event.text, generationId: null, status: /** @type {const} */ ("accepted"), refusal: null,
+    };
+    let next = known ? thread : { ...thread, turns: [...thread.turns, turn] };
+    if (event.generation_id && !next.generations[event.generation_id]) {
+      next = addGeneration(next, newGeneration({ id: event.generation_id, turnId: event.turn_id }));
+    }
+    return { thread: next, effects: [] };
+  },
+  error: (thread, event) => ({ thread, effects: [{ do: "problem", problem: problemOf(event) }] }),
+};
+
+/**
+ * Nothing of the present version is touched before the server has accepted the new one.
+ * @param {Thread} thread @param {string} type @param {any} action @returns {Step}
+ */
+function newVersion(thread, type, { turn_id, generation_id, model }) {
+  if (isBusy(thread)) return { thread, effects: [] };
+  const frame = { type, turn_id, generation_id, ...(type === "turn.regenerate" && model ? { model } : {}) };
+  return { thread: patchTurn(thread, turn_id, { status: "retrying" }), effects: [{ do: "send", frame }] };
+}
+
+/** @param {Generation} generation @returns {GenerationState} */
+const stateOf = (generation) => (generation.seq > 0 ? "streaming" : "running");
+
+/** @param {any} event @returns {Problem} */
+function problemOf(event) {
+  const { code = "error", detail = "Something went wrong.", options = [], resets_at } = event;
+  return { code, detail, options, resets_at };
+}
+
+/** @param {Thread} thread @param {Generation} generation @returns {Thread} */
+function addGeneration(thread, generation) {
+  const next = { ...thread, generations: { ...thread.generations, [generation.id]: generation } };
+  return patchTurn(next, generation.turnId, { generationId: generation.id });
+}
+
+/** @param {Thread} thread @param {any} event @param {GenerationState} state @returns {Step} */
+function finish(thread, event, state) {
+  const known = thread.generations[event.generation_id];
+  if (!known) return { thread, effects: [] };
+  // Said again after a reconnect: the first time counts.
+  if (!isLive(known.state)) return { thread, effects: [] };
+  const values = {
+    state, waiting: null, stopping: false, gapAt: -1,
+    seq: event.seq ?? known.seq,
+    text: event.text ?? known.text,
+    html: event.html ?? "",
+    receipt: event.receipt ?? null,
+    error: event.error ? problemOf(event.error) : null,
+  };
+  return {
+    thread: patchGeneration(thread, known.id, values),
+    effects: [{ do: "finished", generationId: known.id }],
+  };
+}
+
+/**
+ * @param {Thread} thread @param {{ type: string, [field: string]: any }} event
+ * @returns {Step} events of unknown type change nothing: a newer server may know more
+ */
+export function reduce(thread, event) {
+  const handler = Object.hasOwn(handlers, event.type) ? handlers[event.type] : null;
+  return handler ? handler(thread, event) : { thread, effects: [] };
+}

@@ -1,0 +1,241 @@
+// @ts-check
+// The thread on the page: makes the elements of new turns from the page's template and brings each
+// generation's element to its state.
+
+import { receiptLine, modelName, remaining } from "./format.js";
+import { receiptRows } from "./receipt.js";
+import { StreamView } from "./stream_view.js";
+import { isLive } from "./thread.js";
+
+const WAIT_WORDS_AFTER_MS = 2000;
+const ENDED = {
+  completed: { word: "Response complete", icon: "check" },
+  stopped: { word: "Stopped", icon: "square" },
+  interrupted: { word: "Interrupted", icon: "alert" },
+  failed: { word: "No answer", icon: "alert" },
+};
+const WAITING = {
+  rate_limit: "Service busy",
+  capacity: "Waiting for a free place",
+  retry: "The service had an error",
+  recovery: "Taking up your question again",
+};
+
+/** @param {Element} root @param {string} name @returns {HTMLElement} */
+const field = (root, name) => /** @type {HTMLElement} */ (root.querySelector(`[data-field=${name}]`));
+
+/** @param {string} name @returns {SVGElement} */
+function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  use.setAttribute("href", `#i-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+export class ThreadView {
+  /**
+   * @param {HTMLElement} root @param {HTMLTemplateElement} template
+   * @param {{ onFlush: () => void, onAction: (action: string, turnId: string) => void }} callbacks
+   */
+  constructor(root, template, { onFlush, onAction }) {
+    this.root = root;
+    this.template = template;
+    this.onFlush = onFlush;
+    /** @type {Map<string, HTMLElement>} */
+    this.elements = new Map();
+    /** @type {Map<string, { stream: StreamView, epoch: number, length: number }>} */
+    this.streams = new Map();
+    /** When the page first showed that it thinks. @type {Map<string, number>} */
+    this.thinkingSince = new Map();
+    /** @type {import("./thread.js").Thread} */
+    this.shown = { turns: [], generations: {} };
+    for (const element of root.querySelectorAll("[data-turn-id]")) {
+      if (element instanceof HTMLElement) this.elements.set(element.dataset.turnId ?? "", element);
+    }
+    root.addEventListener("click", (event) => {
+      const button = event.target instanceof Element ? event.target.closest("[data-action]") : null;
+      const turn = button?.closest("[data-turn-id]");
+      if (button instanceof HTMLElement && turn instanceof HTMLElement) {
+        onAction(button.dataset.action ?? "", turn.dataset.turnId ?? "");
+      }
+    });
+  }
+
+  /** What the server rendered is the starting point. @param {import("./thread.js").Thread} thread */
+  adopt(thread) {
+    this.shown = thread;
+    for (const generation of Object.values(thread.generations)) {
+      if (!isLive(generation.state)) continue;
+      const element = this.elements.get(generation.turnId);
+      if (!element) continue;
+      field(element, "prose").removeAttribute("data-raw");
+      this.#stream(element, generation);
+      this.#state(element, generation);
+    }
+  }
+
+  /** @param {import("./thread.js").Thread} thread */
+  update(thread) {
+    if (thread.turns !== this.shown.turns) for (const turn of thread.turns) this.#turn(turn);
+    if (thread.generations !== this.shown.generations) {
+      for (const generation of Object.values(thread.generations)) {
+        if (generation !== this.shown.generations[generation.id]) {
+          this.#generation(generation, this.shown.generations[generation.id]);
+        }
+      }
+    }
+    this.shown = thread;
+  }
+
+  /** Words that change with time: called once a second while an answer is awaited. */
+  tick() {
+    for (const generation of Object.values(this.shown.generations)) {
+      const element = isLive(generation.state) && generation.seq === 0 && this.elements.get(generation.turnId);
+      if (element) this.#thinking(element, generation);
+    }
+  }
+
+  /** @param {import("./thread.js").Turn} turn */
+  #turn(turn) {
+    let element = this.elements.get(turn.id);
+    if (!element) {
+      const copy = /** @type {DocumentFragment} */ (this.template.content.cloneNode(true));
+      element = /** @type {HTMLElement} */ (copy.firstElementChild);
+      element.dataset.turnId = turn.id;
+      field(element, "question").textContent = turn.text;
+      this.root.append(element);
+      this.elements.set(turn.id, element);
+      this.thinkingSince.set(turn.id, Date.now());
+    }
+    if (element.dataset.status === turn.status) return;
+    element.dataset.status = turn.status;
+    field(element, "thinking").hidden = turn.status === "refused";
+    if (turn.status === "refused" && turn.refusal) this.#trouble(element, turn.refusal, "failed");
+  }
+
+  /** @param {import("./thread.js").Generation} now @param {import("./thread.js").Generation | undefined} before */
+  #generation(now, before) {
+    const element = this.elements.get(now.turnId);
+    if (!element) return;
+    const answer = /** @type {HTMLElement} */ (element.querySelector(".answer"));
+    if (answer.dataset.generationId !== now.id) {
+      answer.dataset.generationId = now.id;
+      this.thinkingSince.set(now.turnId, Date.now());
+      field(element, "prose").replaceChildren();
+      element.classList.remove("settled");
+    }
+    const live = this.#stream(element, now);
+    if (isLive(now.state)) {
+      if (live.epoch !== now.epoch || now.text.length < live.length) live.stream.reset(now.text);
+      else if (now.text.length > live.length) live.stream.push(now.text.slice(live.length));
+      live.epoch = now.epoch;
+      live.length = now.text.length;
+    } else if (!before || isLive(before.state)) {
+      live.stream.finish(now.text, now.html);
+      this.streams.delete(now.id);
+      this.onFlush();
+    }
+    const onlyText = before && before.state === now.state && before.seq > 0 && before.stopping === now.stopping;
+    if (!onlyText || !isLive(now.state)) this.#state(element, now);
+  }
+
+  /** @param {HTMLElement} element @param {import("./thread.js").Generation} generation */
+  #stream(element, generation) {
+    let live = this.streams.get(generation.id);
+    if (!live) {
+      const stream = new StreamView(field(element, "prose"), { onFlush: this.onFlush });
+      stream.reset(generation.text);
+      live = { stream, epoch: generation.epoch, length: generation.text.length };
+      this.streams.set(generation.id, live);
+    }
+    return live;
+  }
+
+  /** Everything around the text. @param {HTMLElement} element @param {import("./thread.js").Generation} generation */
+  #state(element, generation) {
+    const answer = /** @type {HTMLElement} */ (element.querySelector(".answer"));
+    const live = isLive(generation.state);
+    answer.dataset.state = generation.state;
+    answer.dataset.seq = String(generation.seq);
+    answer.setAttribute("aria-busy", String(live));
+    field(element, "writing").hidden = !live || generation.seq === 0;
+    field(element, "writing").textContent = generation.stopping ? "Stopping" : "Writing";
+    field(element, "tools").hidden = live || !generation.text;
+    this.#thinking(element, generation);
+    const receipt = field(element, "receipt");
+    receipt.hidden = live || !generation.receipt;
+    if (!live) this.#ended(element, generation);
+    const trouble = field(element, "trouble");
+    if (generation.error && !live) this.#trouble(element, generation.error, generation.state);
+    else trouble.hidden = true;
+  }
+
+  /** @param {HTMLElement} element @param {import("./thread.js").Generation} generation */
+  #thinking(element, generation) {
+    const thinking = field(element, "thinking");
+    thinking.hidden = !isLive(generation.state) || generation.seq > 0;
+    if (thinking.hidden) return;
+    const wait = field(element, "wait");
+    const since = this.thinkingSince.get(generation.turnId) ?? Date.now();
+    this.thinkingSince.set(generation.turnId, since);
+    const late = Date.now() - since > WAIT_WORDS_AFTER_MS;
+    const words = generation.state === "waiting" ? waitingText(generation.waiting) : late ? lateText(generation) : "";
+    if (wait.textContent !== words) wait.textContent = words;
+  }
+
+  /** @param {HTMLElement} element @param {import("./thread.js").Generation} generation */
+  #ended(element, generation) {
+    const { word, icon: name } = ENDED[/** @type {keyof typeof ENDED} */ (generation.state)];
+    const state = field(element, "state-word");
+    state.replaceChildren(icon(name), word);
+    if (!generation.receipt) return;
+    field(element, "receipt-line").textContent = receiptLine(generation.receipt);
+    const rows = receiptRows(generation.receipt).map(({ label, value, kind }) => {
+      const row = document.createElement("tr");
+      row.className = kind;
+      const head = document.createElement("th");
+      head.scope = "row";
+      head.textContent = label;
+      const cell = document.createElement("td");
+      cell.textContent = value;
+      row.append(head, cell);
+      return row;
+    });
+    field(element, "receipt-rows").replaceChildren(...rows);
+  }
+
+  /** @param {HTMLElement} element @param {import("./thread.js").Problem} problem @param {string} kind */
+  #trouble(element, problem, kind) {
+    const box = field(element, "trouble");
+    box.dataset.kind = kind;
+    field(element, "trouble-text").textContent = problem.detail;
+    const buttons = (problem.options ?? []).map((option) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "button small";
+      button.dataset.action = option.action;
+      button.textContent = option.label;
+      return button;
+    });
+    field(element, "trouble-actions").replaceChildren(...buttons);
+    box.hidden = false;
+  }
+}
+
+/** @param {import("./thread.js").Waiting | null} waiting */
+function waitingText(waiting) {
+  if (!waiting) return "";
+  const what = WAITING[/** @type {keyof typeof WAITING} */ (waiting.reason)] ?? "Waiting";
+  const seconds = waiting.retryAt ? (Date.parse(waiting.retryAt) - Date.now()) / 1000 : waiting.waitSeconds;
+  const when = seconds > 0.5 ? `sending in ${remaining(seconds)}` : "sending now";
+  return `${what}, ${when} (${waiting.attempt} of ${waiting.maxAttempts})`;
+}
+
+/** @param {import("./thread.js").Generation} generation */
+function lateText(generation) {
+  if (generation.state === "queued") return "Your question is queued.";
+  return generation.model ? `Waiting for ${modelName(generation.model)} to answer.` : "Waiting for the model to answer.";
+}
