@@ -10,10 +10,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import environ
 from django.core.exceptions import ImproperlyConfigured
 
+BASE_DIR = Path(__file__).resolve().parent.parent
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off", ""}
+
+
+def load_env_file() -> None:
+    """Sets what the file ``.env`` says and the environment does not; CHATSITE_ENV_FILE names another."""
+    path = Path(os.environ.get("CHATSITE_ENV_FILE") or BASE_DIR / ".env")
+    if path.is_file():
+        environ.Env.read_env(path)
 
 
 def env_str(name: str, default: str = "") -> str:

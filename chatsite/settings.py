@@ -14,16 +14,22 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
-from chatsite.env import env_bool, env_float, env_int, env_list, env_str
+from chatsite.data_folder import REDIS_URL_FILE, SECRET_KEY_FILE, read_private
+from chatsite.env import BASE_DIR, env_bool, env_float, env_int, env_list, env_str, load_env_file
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+load_env_file()
 DATA_DIR = Path(env_str("CHATSITE_DATA_DIR", str(BASE_DIR / "data")))
 
 # --- Core -----------------------------------------------------------------
 DEBUG = env_bool("DEBUG", False)
-SECRET_KEY = env_str("SECRET_KEY") or (get_random_secret_key() if DEBUG else "")
+# The data folder has the key that `make run` made, for commands that run beside it.
+SECRET_KEY = env_str("SECRET_KEY") or read_private(DATA_DIR / SECRET_KEY_FILE)
+if not SECRET_KEY and DEBUG:
+    SECRET_KEY = get_random_secret_key()
 if not SECRET_KEY:
-    raise ImproperlyConfigured("SECRET_KEY is not set. `make run` makes one; a bare start must bring its own.")
+    raise ImproperlyConfigured(
+        "SECRET_KEY is not set. `make run` makes one; a bare start must bring its own."
+    )
 
 PUBLIC_URL = env_str("PUBLIC_URL").rstrip("/")
 _public = urlsplit(PUBLIC_URL)
@@ -53,6 +59,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "chatsite.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "chatsite.middleware.RequestIdMiddleware",
@@ -105,7 +112,7 @@ DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis protocol: channel layer, stream log, Celery ----------------------
-REDIS_URL = env_str("REDIS_URL", "redis://127.0.0.1:6379/0")
+REDIS_URL = env_str("REDIS_URL") or read_private(DATA_DIR / REDIS_URL_FILE) or "redis://127.0.0.1:6379/0"
 CHANNEL_LAYERS = {
     "default": {
         # Control events only. Tokens travel by the live streams and the stream log.
@@ -164,7 +171,9 @@ USE_THOUSAND_SEPARATOR = False
 
 # --- Static files -----------------------------------------------------------
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "static", *([BASE_DIR / "build" / "bundle"] if (BASE_DIR / "build" / "bundle").is_dir() else [])]
+STATICFILES_DIRS = [
+    folder for folder in (BASE_DIR / "static", BASE_DIR / "build" / "bundle") if folder.is_dir()
+]
 STATIC_ROOT = BASE_DIR / "build" / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -145,7 +145,7 @@ class EmbeddedValkey:
     def start(self, *, timeout_seconds: float = 20.0) -> None:
         """Starts the server as a child of this process and waits until it answers."""
         command = self.prepare()
-        self.process = subprocess.Popen(  # noqa: S603 - our own command
+        self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -1,0 +1,46 @@
+# `make help` lists what there is. Everything works with Python 3.11 or newer and nothing else.
+.PHONY: help setup setup-dev run test test-long test-live check bench bench-stream
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PYTHON ?= $(shell command -v python3 || command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python)
+VENV_PYTHON := .venv/bin/python
+REPORTS := build/reports
+ARGS ?=
+
+help: ## this list
+	@echo "Chatsite: make TARGET"; echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@echo; echo "  run takes PORT (8000), HOST (127.0.0.1), CHATSITE_DATA_DIR (./data), CHATSITE_ADMIN_PASSWORD"
+	@echo "  tests take ARGS, for instance: make test ARGS='-k budget'"
+
+setup: ## make the environment and the browser bundle
+	@test -n "$(PYTHON)" || { echo "Chatsite needs Python 3.11 or newer, and no python3 was found. Install one first."; exit 1; }
+	@$(PYTHON) chatsite/launcher/start.py
+
+setup-dev: ## the same, with what tests and checks need
+	@test -n "$(PYTHON)" || { echo "Chatsite needs Python 3.11 or newer, and no python3 was found. Install one first."; exit 1; }
+	@$(PYTHON) chatsite/launcher/start.py --dev
+
+run: setup ## start the site; Ctrl-C stops it
+	@exec $(VENV_PYTHON) -m chatsite.launcher
+
+test: setup-dev ## the whole suite, with the coverage gate
+	@mkdir -p $(REPORTS)
+	@$(VENV_PYTHON) -m pytest -n auto --dist worksteal --cov --cov-report= --junitxml=$(REPORTS)/junit.xml --counts=$(REPORTS)/counts.json $(ARGS)
+	@$(VENV_PYTHON) -m coverage json -q -o $(REPORTS)/coverage.json
+	@$(VENV_PYTHON) -m tests.coverage_gate $(REPORTS)/coverage.json
+
+test-long: setup-dev ## the suite with the long tests and many more random examples
+	@HYPOTHESIS_PROFILE=long $(VENV_PYTHON) -m pytest -n auto --dist worksteal --long $(ARGS)
+
+test-live: setup-dev ## the provider tests against real providers, where a key is set
+	@CHATSITE_LIVE=1 $(VENV_PYTHON) -m pytest --live -m live $(ARGS)
+
+check: setup-dev ## style, types, import layers, migrations, deployment settings
+	@$(VENV_PYTHON) -m tests.checks
+
+bench: bench-stream ## all benchmarks
+
+bench-stream: setup-dev ## added time per token at 100 streams, beside a bare relay
+	@$(VENV_PYTHON) -m tests.bench.stream $(ARGS)
