@@ -1,0 +1,98 @@
+"""From an error of Gemini's API to a class of ``llm.errors``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from llm.errors import (
+    BadCredentials,
+    BadRequest,
+    ConnectionFailed,
+    ContextTooLong,
+    DailyQuota,
+    LLMError,
+    ModelGone,
+    NotAvailable,
+    OutOfCredit,
+    ProviderError,
+    ProviderOverloaded,
+    ProviderTimedOut,
+    RateLimited,
+)
+from llm.hints import hint_in_headers, hint_in_prose, longest, parse_duration
+
+_BY_STATUS: dict[int, type[LLMError]] = {
+    401: BadCredentials,
+    402: OutOfCredit,
+    403: BadCredentials,
+    404: ModelGone,
+    408: ConnectionFailed,
+    409: ConnectionFailed,
+    429: RateLimited,
+    499: ConnectionFailed,
+    503: ProviderOverloaded,
+    504: ProviderTimedOut,
+    529: ProviderOverloaded,
+}
+
+
+def error_from_body(status: int, headers: Mapping[str, str], body: Any) -> LLMError:
+    """``body`` is the parsed JSON: the error object, what wraps it, or a list of that.
+
+    ``headers`` are looked up in lower case.
+    """
+    if isinstance(body, list):
+        body = body[0] if body else {}
+    error = body.get("error", body) if isinstance(body, Mapping) else {}
+    error = error if isinstance(error, Mapping) else {"message": str(error)}
+    message = str(error.get("message") or "")
+    details = list(_details(error))
+    hints = [hint_in_headers(headers), hint_in_prose(message)]
+    hints += [parse_duration(str(detail.get("retryDelay") or "")) for detail in details]
+    error_class = _class_for(status, str(error.get("status") or ""), message.lower(), details)
+    text = orjson.dumps(body, default=str).decode()
+    return error_class(text, retry_after_seconds=longest(hints), status=status)
+
+
+def _class_for(status: int, name: str, message: str, details: list[Mapping[str, Any]]) -> type[LLMError]:
+    if status == 429:
+        return _class_for_quota(message, details)
+    if status == 400:
+        if any(detail.get("reason") == "API_KEY_INVALID" for detail in details) or "api key" in message:
+            return BadCredentials
+        if name == "FAILED_PRECONDITION":
+            return NotAvailable
+        if "token count" in message and "exceeds" in message:
+            return ContextTooLong
+        return BadRequest
+    default = ProviderError if status >= 500 or status < 400 else BadRequest
+    return _BY_STATUS.get(status, default)
+
+
+def _class_for_quota(message: str, details: list[Mapping[str, Any]]) -> type[LLMError]:
+    if "limit: 0" in message and "limit: 0." not in message.replace("limit: 0.0", "limit: 0"):
+        return NotAvailable
+    violations = [
+        violation
+        for detail in details
+        for violation in detail.get("violations") or ()
+        if isinstance(violation, Mapping)
+    ]
+    if any(str(violation.get("quotaValue")) == "0" for violation in violations):
+        return NotAvailable
+    # A minute's limit beside the day's one changes nothing: waiting a minute does not help.
+    if any("PerDay" in str(violation.get("quotaId")) for violation in violations):
+        return DailyQuota
+    if "credits are depleted" in message or "billing account" in message:
+        return OutOfCredit
+    return RateLimited
+
+
+def _details(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else ():
+        if isinstance(detail, Mapping):
+            yield detail
