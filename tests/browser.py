@@ -36,3 +36,7 @@ def find_chromium() -> str | None:
         for program in sorted(cache.glob("chromium-*/chrome-linux*/chrome"), reverse=True):
             return str(program)
     return next((path for path in MAC_APPLICATIONS if Path(path).exists()), None)
+
+
+if __name__ == "__main__":
+    print(find_chromium() or "")
