@@ -140,8 +140,8 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         try:
             started = await in_database(self._start_in_database, frame)
         except Refusal as refusal:
-            await in_database(turns.record_refused, refusal)
             await self.send_event(events.turn_refused(turn_id, refusal))
+            await in_database(turns.record_refused, refusal)
             return
         await self.send_event(events.turn_accepted(started.turn_id, started.generation_id, started.estimate))
         if started.replayed:

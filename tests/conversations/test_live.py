@@ -1,0 +1,137 @@
+"""Live streams: numbering without gaps, resuming, and slow readers."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conversations.live import Attachment, LiveStream
+
+
+def make_stream(*, local: bool = True) -> LiveStream:
+    return LiveStream(
+        generation_id=uuid.uuid4(),
+        conversation_id=uuid.uuid4(),
+        turn_id=uuid.uuid4(),
+        model="demo:friendly",
+        local=local,
+    )
+
+
+def frames(attachment: Attachment) -> list[dict[str, Any]]:
+    return [orjson.loads(frame) for frame in attachment.pending()]
+
+
+def deltas(attachment: Attachment) -> list[tuple[int, str]]:
+    return [(frame["seq"], frame["text"]) for frame in frames(attachment) if frame["type"] == "delta"]
+
+
+async def test_it_numbers_deltas_from_one_without_gaps() -> None:
+    stream = make_stream()
+    attachment = Attachment(stream)
+    stream.begin(1)
+    stream.append("a")
+    assert deltas(attachment) == [(1, "a")]
+    stream.append('"b"\n')
+    stream.append("ö")
+    assert deltas(attachment) == [(2, '"b"\n'), (3, "ö")]
+    assert deltas(attachment) == []
+
+
+async def test_it_starts_over_when_a_new_attempt_begins() -> None:
+    stream = make_stream()
+    attachment = Attachment(stream)
+    stream.begin(1)
+    assert [frame["epoch"] for frame in frames(attachment)] == [1]
+    stream.begin(2)
+    stream.append("again")
+    started, delta = frames(attachment)
+    assert (started["type"], started["epoch"]) == ("generation.started", 2)
+    assert (delta["seq"], delta["text"]) == (1, "again")
+
+
+async def test_it_gives_exactly_the_rest_after_a_resume() -> None:
+    stream = make_stream()
+    stream.begin(1)
+    for letter in "abcd":
+        stream.append(letter)
+    attachment = Attachment(stream)
+    attachment.resume(2)
+    assert deltas(attachment) == [(3, "c"), (4, "d")]
+
+
+async def test_it_starts_over_when_asked_to_resume_from_the_future() -> None:
+    stream = make_stream()
+    stream.begin(1)
+    stream.append("a")
+    attachment = Attachment(stream)
+    attachment.resume(10**9)
+    started, delta = frames(attachment)
+    assert started["type"] == "generation.started"
+    assert delta["seq"] == 1
+
+
+async def test_it_waits_for_the_log_before_it_judges_a_resume() -> None:
+    stream = make_stream(local=False)
+    stream.begin(1)
+    attachment = Attachment(stream)
+    attachment.resume(2)
+    stream.extend(1, ["a", "b", "c"])
+    assert deltas(attachment) == [(3, "c")]
+
+
+async def test_it_sends_only_the_end_to_a_reader_that_did_not_say_where_to_resume() -> None:
+    stream = make_stream()
+    stream.begin(1)
+    stream.append("a")
+    attachment = Attachment(stream, held=True)
+    assert [frame["type"] for frame in frames(attachment)] == ["generation.started"]
+    stream.finish({"type": "generation.completed", "text": "a"})
+    assert [frame["type"] for frame in frames(attachment)] == ["generation.completed"]
+
+
+async def test_it_keeps_the_first_end() -> None:
+    stream = make_stream()
+    stream.finish({"type": "generation.completed"})
+    stream.finish({"type": "generation.failed"})
+    assert stream.end == {"type": "generation.completed"}
+    assert stream.ended.is_set()
+
+
+async def test_it_refuses_a_record_behind_a_gap() -> None:
+    stream = make_stream(local=False)
+    stream.begin(1)
+    assert stream.extend(1, ["a"])
+    assert not stream.extend(3, ["c"])
+    assert stream.deltas == ["a"]
+
+
+@given(st.data())
+def test_it_takes_overlapping_records_in_any_cut(data: st.DataObject) -> None:
+    words = [str(number) for number in range(data.draw(st.integers(1, 30)))]
+
+    async def run() -> None:
+        stream = make_stream(local=False)
+        stream.begin(1)
+        while stream.seq < len(words):
+            first = data.draw(st.integers(1, stream.seq + 1))
+            last = data.draw(st.integers(first, len(words)))
+            assert stream.extend(first, words[first - 1 : last])
+            assert stream.deltas == words[: stream.seq]
+
+    import asyncio
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("text", ["\u2028", "\x1f", "</script>", "😀", "\\"])
+async def test_it_writes_every_text_as_valid_json(text: str) -> None:
+    stream = make_stream()
+    stream.begin(1)
+    stream.append(text)
+    assert deltas(Attachment(stream)) == [(1, text)]
