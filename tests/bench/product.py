@@ -13,6 +13,8 @@ from typing import Any
 import orjson
 import psutil
 
+from chatsite.launcher.address import Address
+from chatsite.launcher.supervisor import web_command, worker_command
 from chatsite.valkey import EmbeddedValkey
 from tests.bench.load import Target
 from tests.bench.processes import (
@@ -23,18 +25,6 @@ from tests.bench.processes import (
     tree_cpu_seconds,
     wait_for_http,
 )
-from tests.bench.servers import UVICORN
-
-_WORKER = [
-    "-m",
-    "celery",
-    "-A",
-    "chatsite",
-    "worker",
-    "--beat",
-    "--loglevel=WARNING",
-    "--queues=celery,sweep",
-]
 
 
 class Product:
@@ -108,9 +98,10 @@ def product(upstream_url: str, users: int) -> Iterator[Product]:
         env = _environment(folder, redis_url, upstream_url, port)
         _run(env, ["manage.py", "migrate", "--verbosity=0"])
         keys = _command(env, ["-m", "tests.bench.seed", "fill", str(users)])["keys"]
-        web = Child("web", [*UVICORN, f"--port={port}", "chatsite.asgi:application"], env)
+        # The first word of a command is the interpreter.
+        web = Child("web", web_command(Address("127.0.0.1", port))[1:], env)
         stack.callback(web.stop)
-        worker = Child("worker", _WORKER, env)
+        worker = Child("worker", worker_command()[1:], env)
         stack.callback(worker.stop)
         wait_for_http(f"http://127.0.0.1:{port}/healthz", web, timeout_seconds=60)
         running = Product(env, web, port, keys)

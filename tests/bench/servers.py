@@ -9,7 +9,7 @@ from typing import Any
 from tests.bench.load import Target
 from tests.bench.processes import Child, fetch_json, free_port, wait_for_http
 
-# As the product is served; see chatsite's launcher.
+# As chatsite.launcher.supervisor serves the product.
 UVICORN = [
     "-m",
     "uvicorn",
