@@ -21,7 +21,9 @@ _APPLYING = """
 SELECT b.id, b.scope_kind, b.scope_id, b.model, b.unit, b.period, b.timezone, b.thresholds,
        b.limit_units, b.limit_version, b.hard,
        k.id, k.timezone, k.period_start, k.period_end, k.posted, k.held, k.slack,
-       k.limit_units, k.limit_version, k.hard, k.notified_percent
+       k.limit_units, k.limit_version, k.hard, k.notified_percent, k.drawn,
+       (SELECT SUM(g.remaining_units) FROM billing_grant g WHERE g.budget_id = b.id AND g.remaining_units > 0
+        AND (g.expires_at IS NULL OR g.expires_at > %s))
 FROM billing_budget b LEFT JOIN billing_bucket k ON k.id = (
     SELECT x.id FROM billing_bucket x WHERE x.budget_id = b.id AND x.period_start <= %s
     ORDER BY x.period_start DESC LIMIT 1)
@@ -53,6 +55,8 @@ class BucketRow:
     held: int = 0
     slack: int = 0
     notified_percent: int = 0
+    drawn: int = 0
+    grantable: int = 0
 
     @property
     def name(self) -> BudgetName:
@@ -72,8 +76,13 @@ class BucketRow:
     @property
     def remaining(self) -> int:
         """What may still be held; negative after an overrun. Slack is never allowance."""
-        assert self.limit_units is not None
-        return self.limit_units - self.posted - self.held
+        assert self.full_limit is not None
+        return self.full_limit - self.posted - self.held
+
+    @property
+    def full_limit(self) -> int | None:
+        """The limit with what grants can still add to it."""
+        return None if self.limit_units is None else self.limit_units + self.grantable
 
 
 def user_scope(user_id: int) -> tuple[str, str]:
@@ -97,7 +106,7 @@ def applying(scopes: Sequence[tuple[str, str]], *, model: str | None, now: datet
     """
     at = sql.time_in(now)
     statement = _APPLYING.format(scopes=sql.tuples(len(scopes), 2))
-    params = [at, at, at, *(part for scope in scopes for part in scope)]
+    params = [at, at, at, at, *(part for scope in scopes for part in scope)]
     if model is not None:
         statement += " AND (b.model IS NULL OR b.model = %s)"
         params.append(model)
@@ -106,6 +115,7 @@ def applying(scopes: Sequence[tuple[str, str]], *, model: str | None, now: datet
 
 def _read(row: tuple[object, ...], now: datetime) -> BucketRow:
     found = BucketRow(*row[:11])  # type: ignore[arg-type]  # columns as selected above
+    found.grantable = int(row[23] or 0)  # type: ignore[call-overload]
     if row[11] is None:
         return found
     end = sql.time_out(row[14])  # type: ignore[arg-type]
@@ -117,6 +127,7 @@ def _read(row: tuple[object, ...], now: datetime) -> BucketRow:
     found.posted, found.held, found.slack = row[15:18]  # type: ignore[assignment]
     found.limit_units, found.limit_version = row[18:20]  # type: ignore[assignment]
     found.hard, found.notified_percent = bool(row[20]), row[21]  # type: ignore[assignment]
+    found.drawn = row[22]  # type: ignore[assignment]
     return found
 
 
@@ -142,8 +153,8 @@ def open_missing(found: Sequence[BucketRow], now: datetime) -> bool:
             end = _clipped_end(row.budget_id, start, end)
         sql.run(
             "INSERT INTO billing_bucket (budget_id, unit, timezone, period_start, period_end, limit_units,"
-            " limit_version, hard, posted, held, slack, notified_percent)"
-            " SELECT id, unit, %s, %s, %s, limit_units, limit_version, hard, 0, 0, 0, 0"
+            " limit_version, hard, posted, held, slack, drawn, notified_percent)"
+            " SELECT id, unit, %s, %s, %s, limit_units, limit_version, hard, 0, 0, 0, 0, 0"
             " FROM billing_budget WHERE id = %s ON CONFLICT DO NOTHING",
             (row.timezone, sql.time_in(start), sql.time_in(end), row.budget_id),
         )
@@ -166,17 +177,17 @@ def running(scopes: Sequence[tuple[str, str]], *, model: str, now: datetime) -> 
     if open_missing(found, now):
         found = applying(scopes, model=model, now=now)
     found.sort(key=lambda row: row.bucket_id or 0)
-    lock(found)
+    lock(found, now)
     return found
 
 
-def lock(found: Sequence[BucketRow]) -> None:
+def lock(found: Sequence[BucketRow], now: datetime) -> None:
     """Lock the rows by ascending id and refresh their sums. Nothing to do on SQLite."""
     clause = sql.row_lock()
     if not clause or not found:
         return
     fresh = sql.rows(
-        "SELECT id, posted, held, slack, limit_units, limit_version, hard, notified_percent"
+        "SELECT id, posted, held, slack, limit_units, limit_version, hard, notified_percent, drawn"
         f" FROM billing_bucket WHERE id IN ({sql.marks(len(found))}) ORDER BY id{clause}",
         [row.bucket_id for row in found],
     )
@@ -190,7 +201,23 @@ def lock(found: Sequence[BucketRow]) -> None:
             row.limit_version,
             row.hard,
             row.notified_percent,
+            row.drawn,
         ) = by_id[row.bucket_id]
+    if any(row.grantable for row in found):
+        _refresh_grants(found, now)
+
+
+def _refresh_grants(found: Sequence[BucketRow], now: datetime) -> None:
+    """What grants can add, read anew under the locks of the buckets that draw from them."""
+    sums = sql.rows(
+        "SELECT budget_id, SUM(remaining_units) FROM billing_grant WHERE remaining_units > 0"
+        f" AND (expires_at IS NULL OR expires_at > %s) AND budget_id IN ({sql.marks(len(found))})"
+        " GROUP BY budget_id",
+        [sql.time_in(now), *(row.budget_id for row in found)],
+    )
+    by_budget = dict(sums)
+    for row in found:
+        row.grantable = int(by_budget.get(row.budget_id, 0))
 
 
 @lru_cache(maxsize=256)

@@ -23,7 +23,7 @@ LEVELS = (100, 90, 75)
 class Meter:
     """One budget's state. Amounts are in ``unit``; percent and level count what is settled, not held.
 
-    ``limit`` None = unlimited, then ``percent`` is 0. ``resets_at`` None = never.
+    ``limit`` holds what grants can add; None = unlimited, then ``percent`` is 0. ``resets_at`` None = never.
     """
 
     scope: str
@@ -51,7 +51,8 @@ def level_of(percent: int) -> str:
 
 
 def meter(row: BucketRow, now: datetime) -> Meter:
-    percent = 0 if row.limit_units is None else percent_used(row.posted, row.limit_units)
+    limit = row.full_limit
+    percent = 0 if limit is None else percent_used(row.posted, limit)
     return Meter(
         scope=row.scope_kind,
         scope_id=row.scope_id,
@@ -60,7 +61,7 @@ def meter(row: BucketRow, now: datetime) -> Meter:
         model=row.model,
         used=row.posted,
         held=row.held,
-        limit=row.limit_units,
+        limit=limit,
         percent=percent,
         level=level_of(percent),
         resets_at=buckets.period_of(row, now)[1],

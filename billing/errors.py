@@ -44,7 +44,6 @@ class BudgetExceeded(BillingError):
         self,
         *,
         budget: BudgetName,
-        bucket_id: int,
         limit_version: int,
         limit: int,
         used: int,
@@ -55,7 +54,6 @@ class BudgetExceeded(BillingError):
     ) -> None:
         super().__init__(f"{budget.scope} budget of {limit} {budget.unit} per {budget.period} is exceeded")
         self.budget = budget
-        self.bucket_id = bucket_id
         self.limit_version = limit_version
         self.limit = limit
         self.used = used

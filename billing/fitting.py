@@ -58,13 +58,11 @@ def fit(
     if cap >= max(1, minimum):
         return cap
     assert tightest is not None
-    assert tightest.bucket_id is not None
-    assert tightest.limit_units is not None
+    assert tightest.full_limit is not None
     raise BudgetExceeded(
         budget=tightest.name,
-        bucket_id=tightest.bucket_id,
         limit_version=tightest.limit_version,
-        limit=tightest.limit_units,
+        limit=tightest.full_limit,
         used=tightest.posted,
         held=tightest.held,
         needed=units_needed(tightest.unit, rates, input_tokens, minimum),

@@ -17,14 +17,20 @@ from uuid import UUID
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from billing import accounts, buckets, prices, sql
+from billing import accounts, buckets, draws, prices, sql
 from billing.buckets import BucketRow
-from billing.errors import BillingError, BudgetExceeded, HoldConflict, InvalidAmount, PriceUnknown
+from billing.errors import (
+    BillingError,
+    BudgetExceeded,
+    HoldConflict,
+    InvalidAmount,
+    PriceUnknown,
+)
 from billing.fitting import fit, units_needed
-from billing.models import MAX_CALL_TOKENS, BudgetEvent, Hold, HoldState, Unit
+from billing.models import MAX_CALL_TOKENS, Hold, HoldState, Unit
 from billing.periods import local_day
-from billing.postings import record_event
 from billing.prices import Rates
+from billing.refusals import record_refusal
 from billing.settlements import Settlement, expire_holds, give_back, settle_hold
 
 __all__ = [
@@ -141,7 +147,7 @@ def place_hold(request: HoldRequest, *, now: datetime | None = None) -> Hold:
             existing = _same_request(request)
             assert existing is not None
             return existing
-        _take(hold, found, rates)
+        _take(hold, found, rates, now)
     return hold
 
 
@@ -193,7 +199,7 @@ def _insert(hold: Hold) -> bool:
     return inserted == 1
 
 
-def _take(hold: Hold, found: Sequence[BucketRow], rates: Rates | None) -> None:
+def _take(hold: Hold, found: Sequence[BucketRow], rates: Rates | None, now: datetime) -> None:
     """Write the lines and add them to ``held``, under the limit once more; the CHECK stands behind."""
     tokens = units_needed(Unit.TOKENS, rates, hold.input_tokens, hold.output_cap_tokens)
     money = units_needed(Unit.NANOUSD, rates, hold.input_tokens, hold.output_cap_tokens)
@@ -204,6 +210,7 @@ def _take(hold: Hold, found: Sequence[BucketRow], rates: Rates | None) -> None:
         if amount > 0:
             lines += (sql.uuid_in(hold.id), row.bucket_id, amount)
             taken.append(row.bucket_id)
+            draws.draw_shortage(row, amount, now=now)
     if not taken:
         return
     sql.run(
@@ -269,29 +276,3 @@ def renew_holds(
             [expires, *params],
         )
     return renewed
-
-
-def record_refusal(refusal: BudgetExceeded, *, now: datetime | None = None) -> list[BudgetEvent]:
-    """Record that a budget refused a call, in a transaction of its own after the refused one is gone.
-
-    The first refusal also counts as reaching 100 %, if that was not recorded before. Returns what is new.
-    """
-    with sql.joined():
-        events = [
-            record_event(
-                bucket_id=refusal.bucket_id,
-                limit_version=refusal.limit_version,
-                kind=kind,
-                posted=refusal.used,
-                limit_units=refusal.limit,
-                now=now or timezone.now(),
-            )
-            for kind in (BudgetEvent.REFUSED, "100")
-        ]
-        if any(events):
-            sql.run(
-                "UPDATE billing_bucket SET notified_percent = 100"
-                " WHERE id = %s AND limit_version = %s AND notified_percent < 100",
-                (refusal.bucket_id, refusal.limit_version),
-            )
-    return [event for event in events if event is not None]

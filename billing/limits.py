@@ -43,18 +43,19 @@ def _carry(budget: Budget, *, now: datetime) -> None:
         Q(period_end__isnull=True) | Q(period_end__gt=now), budget=budget
     )
     for bucket in running.order_by("pk"):
+        new_limit = None if budget.limit_units is None else budget.limit_units + bucket.drawn
         added = 0
-        if budget.hard and budget.limit_units is not None:
-            added = max(0, bucket.posted + bucket.held - bucket.slack - budget.limit_units)
+        if budget.hard and new_limit is not None:
+            added = max(0, bucket.posted + bucket.held - bucket.slack - new_limit)
         LimitChange.objects.create(
             bucket=bucket,
             limit_version=budget.limit_version,
             old_limit_units=bucket.limit_units,
-            new_limit_units=budget.limit_units,
+            new_limit_units=new_limit,
             slack_added=added,
             created_at=now,
         )
-        bucket.limit_units, bucket.limit_version = budget.limit_units, budget.limit_version
+        bucket.limit_units, bucket.limit_version = new_limit, budget.limit_version
         bucket.hard, bucket.notified_percent = budget.hard, 0
         bucket.slack += added
         bucket.save(update_fields=["limit_units", "limit_version", "hard", "notified_percent", "slack"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from billing import sql
+from billing import draws, sql
 from billing.buckets import percent_used, read_thresholds
 from billing.models import TOKEN_COLUMNS, BudgetEvent, EntryKind, LedgerEntry
 
@@ -22,10 +22,11 @@ _ENTRY_COLUMNS = (
     " generation_id, attempt, purpose, model, price_version_id, "
     + ", ".join(TOKEN_COLUMNS)
     + ", cost_nanousd,"
-    " estimated, local_day, usage_raw, note, actor_id"
+    " estimated, local_day, reported_input_tokens, reported_output_tokens, usage_raw, grant_id,"
+    " granted_units, note, actor_id"
 )
 _INSERT_ENTRY = (
-    f"INSERT INTO billing_ledgerentry ({_ENTRY_COLUMNS}) VALUES ({sql.marks(27)})"
+    f"INSERT INTO billing_ledgerentry ({_ENTRY_COLUMNS}) VALUES ({sql.marks(31)})"
     " ON CONFLICT (idempotency_key) DO NOTHING"
 )
 _SUMMED = ("calls", "estimated_calls", "unpriced_calls", *TOKEN_COLUMNS, "cost_nanousd")
@@ -42,7 +43,8 @@ class Move:
     """What an entry does to one bucket: gives back ``held``, adds ``amount``, of which ``over`` unheld.
 
     ``posts`` False: the line only goes back (what the house bears is not posted to the user's budgets).
-    The rest is the bucket before the move, for the threshold events.
+    The rest is the bucket before the move, for the threshold events; ``limit_units`` with what grants
+    can add.
     """
 
     bucket_id: int
@@ -55,6 +57,7 @@ class Move:
     limit_version: int
     notified_percent: int
     thresholds: str
+    drawn: int
     viable_units: int = 0
 
     @property
@@ -63,7 +66,7 @@ class Move:
 
         The last one counts as reached too when less is left than the smallest useful call takes.
         """
-        if not self.posts or self.limit_units is None:
+        if not self.posts or self.limit_units is None or self.amount <= 0:
             return []
         after = self.posted + self.amount
         percent = percent_used(after, self.limit_units)
@@ -81,6 +84,7 @@ def write(entry: LedgerEntry, moves: Sequence[Move]) -> list[BudgetEvent] | None
         _insert_postings(entry, posting)
     if moves:
         _update_buckets(moves)
+        draws.return_surplus([move.bucket_id for move in moves if move.drawn])
     if entry.kind in (EntryKind.USAGE, EntryKind.TRUEUP, EntryKind.ADJUST, EntryKind.REFUND):
         _add_to_rollup(entry)
     return _record_passed(posting, entry.created_at)
@@ -109,7 +113,11 @@ def _insert_entry(entry: LedgerEntry) -> bool:
             entry.cost_nanousd,
             entry.estimated,
             sql.day_in(entry.local_day),
+            entry.reported_input_tokens,
+            entry.reported_output_tokens,
             None if entry.usage_raw is None else json.dumps(entry.usage_raw),
+            entry.grant_id,
+            entry.granted_units,
             entry.note,
             entry.actor_id,
         ),

@@ -17,7 +17,7 @@ from uuid import UUID
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from billing import postings, prices, sql
+from billing import draws, postings, prices, sql
 from billing.errors import HoldStateError
 from billing.models import Bearer, BudgetEvent, EntryKind, Hold, HoldState, LedgerEntry, Unit
 from billing.postings import Move
@@ -32,7 +32,9 @@ RETURNING user_id, group_id, conversation_id, generation_id, attempt, purpose, m
 """
 _LINES = """
 SELECT l.bucket_id, l.amount, k.unit, k.posted, k.limit_units, k.limit_version, k.notified_percent,
-       b.thresholds, b.scope_kind
+       b.thresholds, b.scope_kind, k.drawn,
+       (SELECT SUM(g.remaining_units) FROM billing_grant g WHERE g.budget_id = b.id AND g.remaining_units > 0
+        AND (g.expires_at IS NULL OR g.expires_at > %s))
 FROM billing_holdline l JOIN billing_bucket k ON k.id = l.bucket_id
      JOIN billing_budget b ON b.id = k.budget_id
 WHERE l.hold_id = %s ORDER BY l.bucket_id
@@ -58,28 +60,34 @@ def settle_hold(
     estimated: bool,
     bearer: str = Bearer.USER,
     raw: dict[str, Any] | None = None,
+    reported_input_tokens: int | None = None,
+    reported_output_tokens: int | None = None,
     now: datetime | None = None,
 ) -> Settlement:
     """Charge what was used and give the rest of the hold back. Settling again is a quiet no-op.
 
     ``estimated``: the provider did not report; ``billing.entries.true_up`` corrects it later.
+    ``reported_*``: the provider's own inclusive totals, kept so that the books can be checked against them.
     ``bearer`` "house": our or the provider's fault; posted to the budgets of everyone alone.
     Raises HoldStateError for a hold that is not there or was never dispatched.
     """
-    return _settle(
-        hold_id, usage=usage, estimated=estimated, bearer=bearer, raw=raw, now=now or timezone.now()
-    )
+    report = _Report(estimated, bearer, raw, reported_input_tokens, reported_output_tokens)
+    return _settle(hold_id, usage=usage, report=report, now=now or timezone.now())
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """How a usage became known."""
+
+    estimated: bool
+    bearer: str
+    raw: dict[str, Any] | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
 
 
 def _settle(
-    hold_id: UUID,
-    *,
-    usage: UsageCounts | None,
-    estimated: bool,
-    bearer: str,
-    raw: dict[str, Any] | None,
-    now: datetime,
-    only_lapsed: bool = False,
+    hold_id: UUID, *, usage: UsageCounts | None, report: _Report, now: datetime, only_lapsed: bool = False
 ) -> Settlement:
     """``usage`` None: what was estimated and checkpointed, as the sweep does."""
     entry_id = uuid7()
@@ -91,9 +99,7 @@ def _settle(
         if not won:
             return _already(hold_id, lenient=only_lapsed)
         counts = usage or UsageCounts(input_uncached=won[0][10], output_visible=won[0][11])
-        entry = _entry(
-            entry_id, hold_id, won[0], counts, estimated=estimated, bearer=bearer, raw=raw, now=now
-        )
+        entry = _entry(entry_id, hold_id, won[0], counts, report, now)
         rates = _price(entry, counts)
         moves = _moves(hold_id, entry, rates, viable_output_tokens=won[0][9])
         events = postings.write(entry, moves)
@@ -109,22 +115,14 @@ def _already(hold_id: UUID, *, lenient: bool) -> Settlement:
 
 
 def _entry(
-    entry_id: UUID,
-    hold_id: UUID,
-    won: tuple[Any, ...],
-    counts: UsageCounts,
-    *,
-    estimated: bool,
-    bearer: str,
-    raw: dict[str, Any] | None,
-    now: datetime,
+    entry_id: UUID, hold_id: UUID, won: tuple[Any, ...], counts: UsageCounts, report: _Report, now: datetime
 ) -> LedgerEntry:
     return LedgerEntry(
         id=entry_id,
         created_at=now,
         kind=EntryKind.USAGE,
         idempotency_key=f"usage:{hold_id}",
-        bearer=bearer,
+        bearer=report.bearer,
         hold_id=hold_id,
         user_id=won[0],
         group_id=won[1],
@@ -140,9 +138,11 @@ def _entry(
         tool_prompt_tokens=counts.tool_prompt,
         output_visible_tokens=counts.output_visible,
         thinking_tokens=counts.thinking,
-        estimated=estimated,
+        estimated=report.estimated,
         local_day=sql.day_out(won[8]),
-        usage_raw=raw,
+        reported_input_tokens=report.input_tokens,
+        reported_output_tokens=report.output_tokens,
+        usage_raw=report.raw,
     )
 
 
@@ -164,7 +164,7 @@ def _moves(
     tokens = entry.total_tokens
     viable_money = 0 if rates is None else prices.upper_cost(rates, 0, viable_output_tokens)
     moves = []
-    for line in sql.rows(_LINES + sql.row_lock("k"), [sql.uuid_in(hold_id)]):
+    for line in sql.rows(_LINES + sql.row_lock("k"), (sql.time_in(entry.created_at), sql.uuid_in(hold_id))):
         in_tokens = line[2] == Unit.TOKENS
         amount = tokens if in_tokens else entry.cost_nanousd or 0
         moves.append(
@@ -175,10 +175,11 @@ def _moves(
                 over=max(0, amount - line[1]),
                 posts=entry.bearer == Bearer.USER or line[8] == "everyone",
                 posted=line[3],
-                limit_units=line[4],
+                limit_units=None if line[4] is None else line[4] + int(line[10] or 0),
                 limit_version=line[5],
                 notified_percent=line[6],
                 thresholds=line[7],
+                drawn=line[9],
                 viable_units=viable_output_tokens if in_tokens else viable_money,
             )
         )
@@ -195,11 +196,12 @@ def give_back(hold_id: UUID) -> None:
             f" WHERE l.hold_id = %s ORDER BY k.id{clause}",
             (key,),
         )
-    sql.run(
+    returned = sql.rows(
         "UPDATE billing_bucket SET held = held - l.amount FROM billing_holdline l"
-        " WHERE l.hold_id = %s AND l.bucket_id = billing_bucket.id",
+        " WHERE l.hold_id = %s AND l.bucket_id = billing_bucket.id RETURNING id, drawn",
         (key,),
     )
+    draws.return_surplus([bucket_id for bucket_id, drawn in returned if drawn])
 
 
 def expire_holds(*, now: datetime | None = None, limit: int = 500) -> list[UUID]:
@@ -223,9 +225,8 @@ def _ids(found: Sequence[tuple[Any, ...]]) -> list[tuple[UUID, str]]:
 
 def _close_lapsed(hold_id: UUID, state: str, now: datetime) -> bool:
     if state == HoldState.DISPATCHED:
-        return _settle(
-            hold_id, usage=None, estimated=True, bearer=Bearer.HOUSE, raw=None, now=now, only_lapsed=True
-        ).created
+        report = _Report(estimated=True, bearer=Bearer.HOUSE)
+        return _settle(hold_id, usage=None, report=report, now=now, only_lapsed=True).created
     with sql.joined():
         changed = sql.run(
             "UPDATE billing_hold SET state = 'expired', closed_at = %s"

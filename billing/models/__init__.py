@@ -4,6 +4,7 @@ from billing.models.account import Account, BillingGroup, GroupMember
 from billing.models.bucket import Bucket, LimitChange
 from billing.models.budget import Budget, BudgetEvent, BudgetSource, Period, ScopeKind, Unit
 from billing.models.entry import TOKEN_COLUMNS, Bearer, EntryKind, LedgerEntry, Posting
+from billing.models.grant import Grant, GrantDraw
 from billing.models.hold import MAX_CALL_TOKENS, Hold, HoldLine, HoldState
 from billing.models.plan import Plan, PlanBudget
 from billing.models.price import MAX_PRICE_PICOUSD, PriceVersion
@@ -21,6 +22,8 @@ __all__ = [
     "BudgetEvent",
     "BudgetSource",
     "EntryKind",
+    "Grant",
+    "GrantDraw",
     "GroupMember",
     "Hold",
     "HoldLine",

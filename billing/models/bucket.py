@@ -13,7 +13,8 @@ class Bucket(models.Model):
 
     The limit is copied here because this is the row that the conditional update and the CHECK see.
     ``slack`` is what was recorded beyond what was held; it lets the CHECK accept the truth and is never
-    an allowance: a hold is admitted against the limit alone.
+    an allowance: a hold is admitted against the limit alone. ``drawn`` is the part of the limit that
+    came out of grants.
     """
 
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="buckets")
@@ -27,6 +28,7 @@ class Bucket(models.Model):
     posted = models.BigIntegerField(default=0)
     held = models.BigIntegerField(default=0)
     slack = models.BigIntegerField(default=0)
+    drawn = models.BigIntegerField(default=0)
     notified_percent = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
@@ -45,6 +47,7 @@ class Bucket(models.Model):
             models.CheckConstraint(condition=Q(posted__gte=0), name="bucket_posted_not_negative"),
             models.CheckConstraint(condition=Q(held__gte=0), name="bucket_held_not_negative"),
             models.CheckConstraint(condition=Q(slack__gte=0), name="bucket_slack_not_negative"),
+            models.CheckConstraint(condition=Q(drawn__gte=0), name="bucket_drawn_not_negative"),
             models.CheckConstraint(
                 condition=Q(hard=False)
                 | Q(limit_units__isnull=True)

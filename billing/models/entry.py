@@ -7,6 +7,7 @@ from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from billing.models.bucket import Bucket
+from billing.models.grant import Grant
 from billing.models.hold import Hold
 from billing.models.price import PriceVersion
 
@@ -35,13 +36,15 @@ class Bearer(models.TextChoices):
 
 
 SIGNED_KINDS = (EntryKind.TRUEUP, EntryKind.ADJUST, EntryKind.REFUND)
+GRANT_KINDS = (EntryKind.GRANT, EntryKind.GRANT_EXPIRY)
 
 
 class LedgerEntry(models.Model):
     """One fact about use or money. Token columns are disjoint; ``cost_nanousd`` null = price unknown.
 
     References outward (user, group, conversation, generation) are opaque: deleting what they name
-    changes nothing here. A correction is a new entry; ``reverses`` names what a refund undoes.
+    changes nothing here. ``reported_*`` are the provider's own inclusive totals. A correction is a new
+    entry; ``reverses`` names what a refund undoes.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -68,7 +71,11 @@ class LedgerEntry(models.Model):
     cost_nanousd = models.BigIntegerField(null=True)
     estimated = models.BooleanField(default=False)
     local_day = models.DateField()
+    reported_input_tokens = models.BigIntegerField(null=True)
+    reported_output_tokens = models.BigIntegerField(null=True)
     usage_raw = models.JSONField(null=True)
+    grant = models.ForeignKey(Grant, on_delete=models.PROTECT, null=True, related_name="entries")
+    granted_units = models.BigIntegerField(null=True)
     note = models.CharField(max_length=200, default="", blank=True)
     actor_id = models.BigIntegerField(null=True)
 
@@ -76,6 +83,11 @@ class LedgerEntry(models.Model):
         verbose_name_plural = "ledger entries"
         constraints = [
             models.CheckConstraint(condition=Q(kind__in=EntryKind.values), name="entry_kind"),
+            models.CheckConstraint(
+                condition=Q(kind__in=GRANT_KINDS, grant__isnull=False, granted_units__isnull=False)
+                | (~Q(kind__in=GRANT_KINDS) & Q(grant__isnull=True, granted_units__isnull=True)),
+                name="entry_grant_has_units",
+            ),
             models.CheckConstraint(condition=Q(bearer__in=Bearer.values), name="entry_bearer"),
             models.CheckConstraint(
                 condition=(Q(kind=EntryKind.REFUND) & Q(reverses__isnull=False))
