@@ -44,6 +44,10 @@ class OpenAICompatibleProvider:
             streamed = self.profile.streams and response.content_type != "application/json"
             pieces = _events(response) if streamed else _whole(response)
             async for payloads in pieces:
+                if len(payloads) == 1:
+                    for event in reader.read(payloads[0]):
+                        yield event
+                    continue
                 text = ""
                 for payload in payloads:
                     for event in reader.read(payload):
