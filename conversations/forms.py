@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.forms import AuthenticationForm, UserCreationForm
 from django.contrib.auth.models import User
+
+if TYPE_CHECKING:
+    _UserForm = UserCreationForm[User]
+else:
+    _UserForm = UserCreationForm  # generic for the type checker alone
 
 
 class SignInForm(AuthenticationForm):
@@ -20,7 +25,7 @@ class SignInForm(AuthenticationForm):
         self.fields["username"].label = "Name"
 
 
-class SignUpForm(UserCreationForm[User]):
+class SignUpForm(_UserForm):
     class Meta:
         model = User
         fields = ("username",)

@@ -298,9 +298,31 @@ function budgetChanged(budget) {
 function setTitle(title, id) {
   const item = document.querySelector(`.rail-item[href$="${CSS.escape(id)}/"]`);
   if (item) item.textContent = title;
+  else listConversation(title, id);
   if (id !== conversationId) return;
   one("[data-field=title]", HTMLElement).textContent = title;
   document.title = `${title} · Chatsite`;
+}
+
+/** A conversation that began after the page was made goes to the top of the rail. @param {string} title @param {string} id */
+function listConversation(title, id) {
+  const list = one(".rail-list", HTMLElement);
+  list.querySelector(".rail-empty")?.remove();
+  const copy = one("#rail-template", HTMLTemplateElement).content.cloneNode(true);
+  const link = /** @type {DocumentFragment} */ (copy).querySelector("a");
+  if (!link) return;
+  link.href = `/c/${id}/`;
+  link.textContent = title;
+  if (id === conversationId) link.setAttribute("aria-current", "page");
+  const today = [...list.querySelectorAll("h2")].find((heading) => heading.textContent === "Today");
+  if (today) today.nextElementSibling?.prepend(copy);
+  else {
+    const heading = document.createElement("h2");
+    heading.textContent = "Today";
+    const rows = document.createElement("ol");
+    rows.append(copy);
+    list.prepend(heading, rows);
+  }
 }
 
 /** @param {string} model */

@@ -56,6 +56,8 @@ export class Meter {
     const text = [tokens(this.tokens), cost].filter(Boolean).join(" · ");
     this.total.textContent = text;
     if (!this.root.dataset.key) this.figure.textContent = text;
+    const beside = this.root.querySelector("[data-field=total-beside]");
+    if (beside) beside.textContent = [`${tokens(this.tokens)} here`, cost].filter(Boolean).join(", ");
   }
 
   /** @param {any} budget an event budget.changed */
@@ -70,6 +72,8 @@ export class Meter {
     if (this.root.dataset.key !== key) return;
     fill(this.root, budget);
     this.figure.textContent = budgetText(budget);
+    const short = this.root.querySelector("[data-field=meter-short]");
+    if (short) short.textContent = `${Math.floor(budget.percent)} %`;
   }
 }
 
