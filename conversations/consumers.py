@@ -116,10 +116,11 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             await self._handle(frames.parse_frame(text))
         except frames.BadFrame as error:
             await self.send_event(events.error(error.code, error.detail))
-        except DatabaseError:
+        except Exception:
+            # Whatever it was, the socket and the answers on it go on. Sending the same ids again is safe.
             logger.exception("a frame could not be handled")
             await self.send_event(
-                events.error("unavailable", "The server is busy. Nothing was stored; send it again.")
+                events.error("unavailable", "The server could not do this now. Send it again in a moment.")
             )
 
     async def _handle(self, frame: frames.AnyFrame) -> None:

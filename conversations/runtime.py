@@ -105,9 +105,9 @@ class Runtime:
             del self.attempts[generation_id]
 
     def stop(self, generation_id: uuid.UUID) -> bool:
-        """Stop the answer if this process writes it."""
+        """Stop the answer if this process writes it. False: the database must be asked."""
         attempt = self.attempts.get(generation_id)
-        if attempt is None:
+        if attempt is None or attempt.concluding:
             return False
         attempt.cancel("stopped")
         return True

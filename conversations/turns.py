@@ -174,7 +174,7 @@ def stop_turn(*, user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID) -
                 release_hold(generation.hold_id, reason="stopped", now=now)
         else:
             Generation.objects.filter(pk=generation.pk).update(stop_requested_at=now)
-    generation.refresh_from_db()
+    generation.refresh_from_db(fields=["state", "finish_reason", "finished_at"])
     return generation
 
 

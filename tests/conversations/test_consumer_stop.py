@@ -1,0 +1,113 @@
+"""Stopping: the words so far stay, only they are charged, and the provider's stream is closed."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from billing.models import Hold, LedgerEntry
+
+from conversations import turns
+from conversations.database import in_database
+from conversations.models import Conversation, Generation, State
+from tests.conversations.conftest import OpenSocket
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def test_it_keeps_and_charges_what_was_received(
+    conversation: Conversation, alice_key: str, open_socket: OpenSocket
+) -> None:
+    socket = await open_socket(conversation.pk, alice_key)
+    turn_id = uuid.uuid4()
+    await socket.send("turn.create", turn_id=turn_id, text="Hello", model="demo:0-1000-5")
+    while (await socket.until("delta"))["seq"] < 5:
+        pass
+    await socket.send("turn.stop", turn_id=turn_id)
+    end = await socket.until_end()
+
+    assert end["type"] == "generation.stopped"
+    assert end["text"] == "".join(text for _, text in socket.deltas(end["generation_id"]))
+    assert end["seq"] < 1000
+    assert end["receipt"]["estimated"] is True
+    assert end["receipt"]["charged"] is True
+    assert 0 < end["receipt"]["output_tokens"] < 1000
+    generation = await in_database(Generation.objects.get, pk=end["generation_id"])
+    assert (generation.state, generation.text) == (State.STOPPED, end["text"])
+    hold = await in_database(Hold.objects.get, pk=generation.hold_id)
+    assert hold.state == "settled"
+
+
+async def test_it_can_be_stopped_from_another_tab(
+    conversation: Conversation, alice_key: str, open_socket: OpenSocket
+) -> None:
+    writer = await open_socket(conversation.pk, alice_key)
+    watcher = await open_socket(conversation.pk, alice_key)
+    turn_id = uuid.uuid4()
+    await writer.send("turn.create", turn_id=turn_id, text="Hello", model="demo:0-1000-5")
+    await watcher.until("delta")
+    await watcher.send("turn.stop", turn_id=turn_id)
+    assert (await watcher.until_end())["type"] == "generation.stopped"
+    assert (await writer.until_end())["type"] == "generation.stopped"
+
+
+async def test_it_ends_a_waiting_answer_at_once_and_charges_nothing(
+    conversation: Conversation, alice_key: str, open_socket: OpenSocket
+) -> None:
+    socket = await open_socket(conversation.pk, alice_key)
+    turn_id = uuid.uuid4()
+    await socket.send("turn.create", turn_id=turn_id, text="Hello", model="demo:0-5-0!429x1@30")
+    waiting = await socket.until("generation.waiting")
+    await socket.send("turn.stop", turn_id=turn_id)
+    end = await socket.until_end()
+    assert (end["type"], end["generation_id"]) == ("generation.stopped", waiting["generation_id"])
+    assert end["receipt"]["charged"] is False
+    assert await in_database(LedgerEntry.objects.count) == 0
+    assert await in_database(Hold.objects.alive().count) == 0
+
+
+async def test_it_takes_a_second_stop_quietly(
+    conversation: Conversation, alice_key: str, open_socket: OpenSocket
+) -> None:
+    socket = await open_socket(conversation.pk, alice_key)
+    turn_id = uuid.uuid4()
+    await socket.send("turn.create", turn_id=turn_id, text="Hello", model="demo:0-1000-5")
+    await socket.until("delta")
+    for _ in range(3):
+        await socket.send("turn.stop", turn_id=turn_id)
+    end = await socket.until_end()
+    await socket.send("ping")
+    await socket.until("pong")
+    ends = [event for event in socket.events if event["type"] == "generation.stopped"]
+    assert ends == [end]
+    assert await in_database(LedgerEntry.objects.count) == 1
+
+
+async def test_it_finds_a_stop_request_that_only_the_database_holds(
+    conversation: Conversation, alice_key: str, open_socket: OpenSocket
+) -> None:
+    socket = await open_socket(conversation.pk, alice_key)
+    turn_id = uuid.uuid4()
+    await socket.send("turn.create", turn_id=turn_id, text="Hello", model="demo:0-4000-5")
+    await socket.until("delta")
+    await in_database(
+        turns.stop_turn,
+        user_id=conversation.owner_id,
+        conversation_id=conversation.pk,
+        turn_id=turn_id,
+    )
+    assert (await socket.until_end())["type"] == "generation.stopped"
+
+
+async def test_it_does_not_stop_the_answer_of_somebody_else(
+    conversation: Conversation, alice_key: str, open_socket: OpenSocket, bob: object
+) -> None:
+    socket = await open_socket(conversation.pk, alice_key)
+    turn_id = uuid.uuid4()
+    await socket.send("turn.create", turn_id=turn_id, text="Hello", model="demo:0-50-2")
+    await socket.until("delta")
+    found = await in_database(
+        turns.stop_turn, user_id=bob.pk, conversation_id=conversation.pk, turn_id=turn_id  # type: ignore[attr-defined]
+    )
+    assert found is None
+    assert (await socket.until_end())["type"] == "generation.completed"
