@@ -70,7 +70,7 @@ def meter(row: BucketRow, now: datetime) -> Meter:
     )
 
 
-def _tightness(found: Meter) -> tuple[bool, bool, int, int]:
+def tightness(found: Meter) -> tuple[bool, bool, int, int]:
     if found.limit is None:
         return not found.hard, True, 0, found.budget_id
     share = (found.used + found.held) * 10**6 // found.limit if found.limit else 10**12
@@ -91,7 +91,7 @@ def meters(
     payer = accounts.payer(user_id, now=now)
     scopes = buckets.scopes_of(user_id=user_id, group_id=payer.group_id, conversation_id=conversation_id)
     found = buckets.applying(scopes, model=model, now=now)
-    return sorted((meter(row, now) for row in found), key=_tightness)
+    return sorted((meter(row, now) for row in found), key=tightness)
 
 
 def set_budget(

@@ -1,0 +1,71 @@
+"""What a call would take, before it is asked for: nothing is written and nothing is locked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils import timezone
+
+from billing import accounts, buckets, prices
+from billing.buckets import percent_used
+from billing.budgets import Meter, meter, tightness
+from billing.errors import BudgetExceeded, PriceUnknown
+from billing.fitting import fit, units_needed
+from billing.holds import HoldRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """``output_cap_tokens`` is what would be sent as the cap (None = refused, then ``refusal`` says why).
+
+    ``cost_nanousd`` is the most it can cost, None = price unknown. ``tightest`` is the meter of the
+    tightest hard limited budget, or None; ``percent_after`` its percentage with all holds and this call in
+    it, and ``remaining_after`` what it would leave.
+    """
+
+    output_cap_tokens: int | None
+    cost_nanousd: int | None
+    refusal: BudgetExceeded | PriceUnknown | None
+    tightest: Meter | None
+    percent_after: int
+    remaining_after: int | None
+
+
+def preview_hold(request: HoldRequest, *, now: datetime | None = None) -> Preview:
+    """What ``place_hold`` would answer now. No promise: only the hold itself takes anything."""
+    now = now or timezone.now()
+    payer = accounts.payer(request.user_id, now=now)
+    scopes = buckets.scopes_of(
+        user_id=request.user_id, group_id=payer.group_id, conversation_id=request.conversation_id
+    )
+    found = buckets.applying(scopes, model=request.model, now=now)
+    rates = prices.rates(request.model, input_tokens=request.input_tokens, now=now)
+    cap: int | None = None
+    refusal: BudgetExceeded | PriceUnknown | None = None
+    try:
+        cap = fit(
+            found,
+            rates,
+            model=request.model,
+            input_tokens=request.input_tokens,
+            wanted_output_tokens=request.wanted_output_tokens,
+            minimum_output_tokens=request.minimum_output_tokens,
+        )
+    except (BudgetExceeded, PriceUnknown) as error:
+        refusal = error
+    output_tokens = cap or 0
+    after = []
+    for row in found:
+        if row.bounded and row.full_limit is not None:
+            taken = row.posted + row.held + units_needed(row.unit, rates, request.input_tokens, output_tokens)
+            after.append((percent_used(taken, row.full_limit), row.full_limit - taken, meter(row, now)))
+    after.sort(key=lambda one: (-one[0], tightness(one[2])))
+    return Preview(
+        output_cap_tokens=cap,
+        cost_nanousd=None if rates is None else prices.upper_cost(rates, request.input_tokens, output_tokens),
+        refusal=refusal,
+        tightest=after[0][2] if after else None,
+        percent_after=after[0][0] if after else 0,
+        remaining_after=after[0][1] if after else None,
+    )
