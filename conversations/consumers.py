@@ -22,6 +22,7 @@ from conversations import attempts, events, frames, turns
 from conversations.broadcast import PROCESS_ID, conversation_topic, listen, publish, unlisten, user_topic
 from conversations.database import in_database
 from conversations.exceptions import Refusal
+from conversations.launch import announce_start, launch, stop
 from conversations.live import Attachment, LiveStream
 from conversations.models import Generation, State
 from conversations.runtime import Runtime, get_runtime
@@ -148,16 +149,8 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         if started.replayed:
             await self._catch_up(started.generation_id, after_seq=0)
             return
-        self._attach(
-            self.runtime.expect(
-                generation_id=started.generation_id,
-                conversation_id=self.conversation_id,
-                turn_id=started.turn_id,
-                model=started.model,
-            )
-        )
-        self.runtime.spawn(started.generation_id)
-        await self._publish_start(started)
+        self._attach(launch(self.runtime, started))
+        await announce_start(started, user_id=self.visitor.user_id)
 
     def _start_in_database(self, frame: frames.StartFrame) -> turns.Started:
         place = {"user_id": self.visitor.user_id, "conversation_id": self.conversation_id}
@@ -183,41 +176,16 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             **place, turn_id=frame.turn_id, generation_id=frame.generation_id, version=version, order=order
         )
 
-    async def _publish_start(self, started: turns.Started) -> None:
-        topic = conversation_topic(self.conversation_id)
-        await publish(
-            topic,
-            events.conversation_updated(
-                self.conversation_id,
-                "turn",
-                turn_id=str(started.turn_id),
-                generation_id=str(started.generation_id),
-                text=started.text,
-                model=started.model,
-            ),
-        )
-        if started.title is not None:
-            await publish(
-                user_topic(self.visitor.user_id),
-                events.conversation_updated(self.conversation_id, "title", title=started.title),
-            )
-
     async def _stop(self, frame: frames.TurnStop) -> None:
         for generation_id, attachment in self.attachments.items():
             if attachment.stream.turn_id == frame.turn_id and self.runtime.stop(generation_id):
                 return
-        generation = await in_database(
-            turns.stop_turn,
+        await stop(
+            self.runtime,
             user_id=self.visitor.user_id,
             conversation_id=self.conversation_id,
             turn_id=frame.turn_id,
         )
-        if generation is None:
-            return
-        if generation.state == State.STOPPED:
-            await self.runtime.announce_stopped(generation)
-        elif not self.runtime.stop(generation.pk):
-            await self.runtime.stop_elsewhere(generation.pk)
 
     async def _resume(self, frame: frames.StreamResume) -> None:
         await self._catch_up(frame.generation_id, after_seq=frame.after_seq)

@@ -119,12 +119,14 @@ class LiveStream:
 class Attachment:
     """One reader's place in a live stream: which epoch it has announced and the last seq it has sent."""
 
-    __slots__ = ("_delta_prefix", "cursor", "epoch", "held", "stream")
+    __slots__ = ("_delta_prefix", "cursor", "epoch", "held", "is_over", "stream")
 
     def __init__(self, stream: LiveStream, *, held: bool = False) -> None:
         self.stream = stream
         self.epoch = 0
         self.cursor = 0
+        # The terminal event was handed out. It may come to the stream while the frames before it are sent.
+        self.is_over = False
         # Held back until the reader has said from where to resume.
         self.held = held
         self._delta_prefix = f'{{"type":"delta","generation_id":"{stream.generation_id}","seq":'
@@ -152,8 +154,5 @@ class Attachment:
             frames.append(f'{self._delta_prefix}{self.cursor},"text":{orjson.dumps(text).decode()}}}')
         if stream.end is not None:
             frames.append(orjson.dumps(stream.end).decode())
+            self.is_over = True
         return frames
-
-    @property
-    def is_over(self) -> bool:
-        return self.stream.end is not None

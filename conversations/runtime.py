@@ -141,6 +141,9 @@ class Runtime:
 
     async def announce_waiting(self, generation: Generation) -> None:
         event = events.generation_waiting(generation, now=timezone.now(), max_attempts=settings.MAX_RETRIES)
+        stream = self.streams.get(generation.pk)
+        if stream is not None:
+            stream.local = False  # any process may make the next attempt
         await publish(conversation_topic(generation.conversation_id), event)
         if generation.run_after is not None:
             delay = (generation.run_after - timezone.now()).total_seconds()
@@ -169,7 +172,13 @@ class Runtime:
         return stream
 
     def expect(
-        self, *, generation_id: uuid.UUID, conversation_id: uuid.UUID, turn_id: uuid.UUID, model: str
+        self,
+        *,
+        generation_id: uuid.UUID,
+        conversation_id: uuid.UUID,
+        turn_id: uuid.UUID,
+        model: str,
+        continues: uuid.UUID | None = None,
     ) -> LiveStream:
         """The live stream of a generation that this process is about to run."""
         return self.streams.get(generation_id) or self._new_stream(
@@ -177,7 +186,7 @@ class Runtime:
             conversation_id=conversation_id,
             turn_id=turn_id,
             model=model,
-            continues=None,
+            continues=continues,
             local=False,
         )
 

@@ -48,7 +48,9 @@ class Order:
 @dataclass(frozen=True, slots=True)
 class Started:
     generation_id: uuid.UUID
+    conversation_id: uuid.UUID
     turn_id: uuid.UUID
+    continues_id: uuid.UUID | None
     model: str
     text: str
     estimate: dict[str, Any]
@@ -234,7 +236,9 @@ def _replay(turn: Turn, text: str) -> Started:
 def _started(turn: Turn, generation: Generation, *, replayed: bool, title: str | None = None) -> Started:
     return Started(
         generation_id=generation.pk,
+        conversation_id=turn.conversation_id,
         turn_id=turn.turn_id,
+        continues_id=generation.continues_id,
         model=generation.model,
         text=turn.text,
         estimate=_estimate(generation.model, generation.input_estimate_tokens, generation.output_cap_tokens),

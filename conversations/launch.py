@@ -1,0 +1,65 @@
+"""Starting and stopping an answer from a door: what sockets and REST do alike after their verb."""
+
+from __future__ import annotations
+
+import uuid
+
+from conversations import events, turns
+from conversations.broadcast import conversation_topic, publish, user_topic
+from conversations.database import in_database
+from conversations.live import LiveStream
+from conversations.models import Generation, State
+from conversations.runtime import Runtime
+from conversations.turns import Started
+
+
+def launch(runtime: Runtime, started: Started) -> LiveStream:
+    """Run a new answer in this process, as a task that no connection owns. Returns its live stream.
+
+    Nothing has run when this returns: who attaches to the stream before the next await misses nothing.
+    """
+    stream = runtime.expect(
+        generation_id=started.generation_id,
+        conversation_id=started.conversation_id,
+        turn_id=started.turn_id,
+        model=started.model,
+        continues=started.continues_id,
+    )
+    runtime.spawn(started.generation_id)
+    return stream
+
+
+async def announce_start(started: Started, *, user_id: int) -> None:
+    """Tell everybody who shows the conversation that it has a new question or version."""
+    await publish(
+        conversation_topic(started.conversation_id),
+        events.conversation_updated(
+            started.conversation_id,
+            "turn",
+            turn_id=str(started.turn_id),
+            generation_id=str(started.generation_id),
+            text=started.text,
+            model=started.model,
+        ),
+    )
+    if started.title is not None:
+        await publish(
+            user_topic(user_id),
+            events.conversation_updated(started.conversation_id, "title", title=started.title),
+        )
+
+
+async def stop(
+    runtime: Runtime, *, user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID
+) -> Generation | None:
+    """Stop the live answer of a turn, wherever it is written. None when there is nothing to stop."""
+    generation = await in_database(
+        turns.stop_turn, user_id=user_id, conversation_id=conversation_id, turn_id=turn_id
+    )
+    if generation is None:
+        return None
+    if generation.state == State.STOPPED:
+        await runtime.announce_stopped(generation)
+    elif not runtime.stop(generation.pk):
+        await runtime.stop_elsewhere(generation.pk)
+    return generation
