@@ -115,12 +115,12 @@ def choose_model(request: HttpRequest, conversation_id: uuid.UUID) -> HttpRespon
 def answer_text(request: HttpRequest, conversation_id: uuid.UUID, generation_id: uuid.UUID) -> HttpResponse:
     """An answer as it was written, in Markdown, for copying."""
     found = get_object_or_404(
-        Generation.objects.only("text"),
+        Generation.objects.select_related("continues"),
         pk=generation_id,
         conversation_id=conversation_id,
         conversation__owner=_user(request),
     )
-    return HttpResponse(found.text, content_type="text/plain; charset=utf-8")
+    return HttpResponse(found.answer_text(), content_type="text/plain; charset=utf-8")
 
 
 def _user(request: HttpRequest) -> User:

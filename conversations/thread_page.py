@@ -41,6 +41,7 @@ class Answered:
     html: str
     receipt: Receipt | None
     problem: dict[str, Any] | None
+    before: str = ""  # what a live answer continues
 
     @property
     def ended_word(self) -> str:
@@ -84,13 +85,15 @@ def _answered(turn: Turn, found: dict[uuid.UUID, Receipt]) -> Answered:
     generation = turn.chosen
     if generation is None:
         return Answered(turn, None, "", None, None)
-    html = generation.html
-    if not html and generation.text and not generation.is_live:
-        html = to_html(generation.text)
+    earlier = generation.continues
+    before = earlier.answer_text() if earlier else ""
+    html = ""
+    if not generation.is_live:
+        html = to_html(generation.answer_text()) if before else generation.html
     problem = None
     if generation.error_code and generation.state in ("interrupted", "failed"):
         problem = describe_error(generation.error_code, has_text=bool(generation.text))
-    return Answered(turn, generation, html, found.get(generation.pk), problem)
+    return Answered(turn, generation, html, found.get(generation.pk), problem, before)
 
 
 def totals(turns: Sequence[Answered]) -> Totals:

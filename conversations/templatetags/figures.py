@@ -99,11 +99,13 @@ class Row:
 @register.filter
 def receipt_line(receipt: Mapping[str, Any]) -> str:
     mark = "~" if receipt["estimated"] else ""
+    charged = receipt.get("charged") is not False
     parts = [
         mark + tokens(receipt["total_tokens"]),
         duration(receipt["duration_ms"]),
-        money(receipt["cost_usd"]),
+        money(receipt["cost_usd"]) if charged else "",
         "estimated" if receipt["estimated"] else "",
+        "" if charged else "not charged",
     ]
     return " · ".join(part for part in parts if part)
 

@@ -17,12 +17,15 @@ export function adoptPage(root) {
     if (!id) continue;
     const state = /** @type {import("./thread.js").GenerationState} */ (answer.dataset.state ?? "completed");
     const prose = /** @type {HTMLElement} */ (answer.querySelector(".prose"));
+    const prefix = isLive(state) ? (prose.querySelector("[data-field=prefix]")?.textContent ?? "") : "";
     thread.generations[id] = newGeneration({
       id, turnId, state,
       epoch: Number(answer.dataset.epoch ?? 0),
       seq: Number(answer.dataset.seq ?? 0),
       model: answer.dataset.model ?? "",
-      text: isLive(state) ? (prose.textContent ?? "") : (answer.dataset.text ?? ""),
+      prefix,
+      // A finished answer is on the page as HTML; its text is fetched when it is needed.
+      text: isLive(state) ? (prose.textContent ?? "").slice(prefix.length) : "",
     });
   }
   return thread;

@@ -16,7 +16,7 @@ const queue = [];
 let scheduled = false;
 
 const whenIdle = /** @type {(work: (deadline: { timeRemaining: () => number }) => void) => void} */ (
-  globalThis.requestIdleCallback
+  "requestIdleCallback" in globalThis
     ? (work) => requestIdleCallback(work, { timeout: 1000 })
     : (work) => setTimeout(() => work({ timeRemaining: () => 8 }), 30)
 );

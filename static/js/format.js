@@ -53,7 +53,9 @@ export const modelName = (model) => model.slice(model.indexOf(":") + 1);
  */
 export function receiptLine(receipt) {
   const mark = receipt.estimated ? "~" : "";
-  const parts = [`${mark}${tokens(receipt.total_tokens)}`, duration(receipt.duration_ms), money(receipt.cost_usd)];
+  const cost = receipt.charged === false ? "" : money(receipt.cost_usd);
+  const parts = [`${mark}${tokens(receipt.total_tokens)}`, duration(receipt.duration_ms), cost];
   if (receipt.estimated) parts.push("estimated");
+  if (receipt.charged === false) parts.push("not charged");
   return parts.filter(Boolean).join(" · ");
 }

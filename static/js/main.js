@@ -9,7 +9,7 @@ import { pickerOf } from "./picker.js";
 import { StickToBottom } from "./scroll.js";
 import { ConversationSocket } from "./socket.js";
 import { adoptPage } from "./adopt.js";
-import { isBusy, liveGeneration, reduce } from "./thread.js";
+import { isBusy, liveGeneration, reduce, shownText } from "./thread.js";
 import { ThreadView } from "./thread_view.js";
 
 /** @template {Element} T @param {string} selector @param {new () => T} type @returns {T} */
@@ -97,7 +97,7 @@ function carryOut(effect) {
 function finished(generationId) {
   const generation = thread.generations[generationId];
   if (generation.receipt) meter.addReceipt(generation.receipt);
-  const words = generation.text.split(/\s+/).filter(Boolean).length;
+  const words = shownText(generation).split(/\s+/).filter(Boolean).length;
   if (generation.state === "completed") say(`Response complete, ${words} words`);
   else if (generation.state === "stopped") say("Stopped. What came is kept.");
   else say(generation.error?.detail ?? "The answer was interrupted.");
@@ -136,8 +136,7 @@ function act(action, turnId) {
   const element = threadRoot.querySelector(`[data-turn-id="${turnId}"]`);
   if (action === "copy") {
     const generation = turn?.generationId ? thread.generations[turn.generationId] : null;
-    const text = generation?.text || element?.querySelector(".prose")?.textContent || "";
-    copy(text, element?.querySelector("[data-action=copy]"));
+    if (generation) copy(textOf(generation), element?.querySelector("[data-action=copy]"));
   } else if (["retry", "regenerate", "continue"].includes(action)) {
     hideBanner();
     dispatch({ type: `local.${action}`, turn_id: turnId, generation_id: crypto.randomUUID(), ...picker.parameters() });
@@ -149,13 +148,21 @@ function act(action, turnId) {
   } else if (action === "new_conversation") location.assign("/");
 }
 
-/** @param {string} text @param {Element | null | undefined} button */
+/** The Markdown of an answer: known if it was streamed here, else asked for. @param {import("./thread.js").Generation} generation */
+async function textOf(generation) {
+  if (generation.text) return shownText(generation);
+  const response = await fetch(`${chat.dataset.url}answers/${generation.id}.md`);
+  if (!response.ok) throw new Error(`${response.status}`);
+  return response.text();
+}
+
+/** @param {string | Promise<string>} text @param {Element | null | undefined} button */
 async function copy(text, button) {
   let word = "Copied";
   try {
-    await navigator.clipboard.writeText(text);
+    await navigator.clipboard.writeText(await text);
   } catch {
-    word = "The browser did not allow copying";
+    word = "Copying did not work";
   }
   say(word);
   const label = button?.querySelector("[data-field=label]") ?? button;
@@ -344,7 +351,7 @@ if (waitingFrame && thread.turns.some((turn) => turn.id === waitingFrame.turn_id
 if (conversationId) connect();
 if (drafts.readOutbox()) {
   dispatch({ type: "local.send", turn_id: waitingFrame.turn_id, text: waitingFrame.text });
-  if (socket) socket.send(waitingFrame);
+  if (conversationId) resendOutbox();
   else openConversation().then(resendOutbox);
 }
 setInterval(() => view.tick(), 500);

@@ -224,26 +224,26 @@ export function createMarkdown() {
   markdown.core.ruler.push("adapt", adapt);
 
   const { escapeHtml, unescapeAll } = markdown.utils;
-  /** @type {Record<string, (tokens: Token[], index: number) => string>} */
+  /** @type {Record<string, any>} */
   const rules = markdown.renderer.rules;
-  rules.fence = (tokens, index) => {
+  rules.fence = (/** @type {Token[]} */ tokens, /** @type {number} */ index) => {
     const token = tokens[index];
     const language = unescapeAll(token.info).trim().split(/\s+/)[0] ?? "";
     const attribute = LANGUAGE.test(language) ? ` class="language-${escapeHtml(language)}"` : "";
     return `<pre><code${attribute} tabindex="0">${escapeHtml(token.content)}</code></pre>\n`;
   };
-  rules.code_block = (tokens, index) =>
+  rules.code_block = (/** @type {Token[]} */ tokens, /** @type {number} */ index) =>
     `<pre><code tabindex="0">${escapeHtml(tokens[index].content)}</code></pre>\n`;
   rules.table_open = () => '<div class="table-scroll" role="region" aria-label="Table" tabindex="0"><table>\n';
   rules.table_close = () => "</table></div>\n";
-  rules.math_inline = (tokens, index) => {
+  rules.math_inline = (/** @type {Token[]} */ tokens, /** @type {number} */ index) => {
     const { markup, content } = tokens[index];
     const display = markup === "$$" || markup === "\\[" ? " math-display" : "";
     return `<span class="math${display}">${escapeHtml(content)}</span>`;
   };
-  rules.math_block = (tokens, index) =>
+  rules.math_block = (/** @type {Token[]} */ tokens, /** @type {number} */ index) =>
     `<div class="math math-display">${escapeHtml(tokens[index].content)}</div>\n`;
-  rules.task_box = (tokens, index) => {
+  rules.task_box = (/** @type {Token[]} */ tokens, /** @type {number} */ index) => {
     const [name, label] = tokens[index].meta.done ? ["task-done", "Done"] : ["task-open", "Not done"];
     return `<span class="${name}" role="img" aria-label="${label}"></span> `;
   };

@@ -29,10 +29,10 @@ theme?.addEventListener("click", () => {
 
 const rail = document.querySelector(".rail");
 const drawer = document.querySelector("dialog.drawer");
-const opener = document.querySelector(".drawer-open");
-if (rail && drawer instanceof HTMLDialogElement && opener) {
+const drawerOpener = document.querySelector(".drawer-open");
+if (rail && drawer instanceof HTMLDialogElement && drawerOpener) {
   const inner = /** @type {HTMLElement} */ (rail.querySelector(".rail-inner"));
-  opener.addEventListener("click", (event) => {
+  drawerOpener.addEventListener("click", (event) => {
     event.preventDefault();
     drawer.append(inner);
     drawer.showModal();

@@ -21,6 +21,16 @@ const MORPH_OPTIONS = {
 };
 
 export class StreamView {
+  splitter = new BlockSplitter(markdown);
+  pending = "";
+  frame = 0;
+  notBefore = 0;
+  /** Nodes of the settled blocks: the tail begins behind them. */
+  settledNodes = 0;
+  /** The page's HTML as it was written, to compare with the server's at the end. */
+  settledHtml = "";
+  tailHtml = "";
+
   /**
    * @param {HTMLElement} element whose children this view owns
    * @param {{ onFlush?: (hadText: boolean) => void }} [options]
@@ -37,9 +47,7 @@ export class StreamView {
     this.pending = "";
     this.frame = 0;
     this.notBefore = 0;
-    /** Nodes of the settled blocks: the tail begins behind them. */
     this.settledNodes = 0;
-    /** The page's HTML as it was written, to compare with the server's at the end. */
     this.settledHtml = "";
     this.tailHtml = "";
     this.element.replaceChildren();
@@ -136,17 +144,20 @@ export class StreamView {
   #patch(settledHtml, tailHtml) {
     const settled = settledHtml ? [...fragment(settledHtml).childNodes] : [];
     const fresh = [...settled, ...fragment(tailHtml).childNodes];
+    /** @type {ChildNode | null} */
     let current = this.element.childNodes[this.settledNodes] ?? null;
     for (const node of fresh) {
       if (!current) {
         this.element.append(node);
         continue;
       }
+      /** @type {ChildNode | null} */
       const next = current.nextSibling;
       patchNode(current, node);
       current = next;
     }
     while (current) {
+      /** @type {ChildNode | null} */
       const next = current.nextSibling;
       current.remove();
       current = next;

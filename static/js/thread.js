@@ -3,6 +3,8 @@
 // state give the next state and the effects that the page has to carry out. Objects that did not change
 // keep their identity, so that the view compares by reference.
 
+import { joinContinuation } from "./continuation.js";
+
 /**
  * @typedef {object} Receipt
  * @property {number} input_tokens @property {number} cached_tokens @property {number} output_tokens
@@ -24,11 +26,13 @@
  * @property {string} id @property {string} turnId @property {GenerationState} state @property {number} epoch
  * @property {number} seq @property {string} text @property {string} model @property {string} html
  * @property {Waiting | null} waiting @property {Problem | null} error @property {Receipt | null} receipt
+ * @property {string} prefix what it continues, "" for a first answer
  * @property {boolean} stopping @property {boolean} attached @property {number} resumedAt @property {number} gapAt
  *
  * @typedef {object} Turn
  * @property {string} id @property {string} text @property {string | null} generationId
  * @property {"sending" | "accepted" | "retrying" | "refused"} status @property {Problem | null} refusal
+ * @property {boolean} [continuing] the version that was asked for continues the present one
  *
  * @typedef {object} Thread
  * @property {Turn[]} turns @property {Record<string, Generation>} generations
@@ -61,8 +65,12 @@ export const isBusy = (thread) =>
 /** @param {Partial<Generation> & { id: string, turnId: string }} values @returns {Generation} */
 export const newGeneration = (values) => ({
   state: "queued", epoch: 0, seq: 0, text: "", model: "", html: "", waiting: null, error: null, receipt: null,
-  stopping: false, attached: false, resumedAt: -1, gapAt: -1, ...values,
+  prefix: "", stopping: false, attached: false, resumedAt: -1, gapAt: -1, ...values,
 });
+
+/** The whole text that the page shows for an answer. @param {Generation} generation */
+export const shownText = (generation) =>
+  joinContinuation(generation.prefix, generation.text, isLive(generation.state));
 
 /** @param {Thread} thread @param {string} id @param {Partial<Generation>} values @returns {Thread} */
 const patchGeneration = (thread, id, values) => ({
@@ -115,18 +123,22 @@ const handlers = {
     const turn = thread.turns.find((one) => one.id === turn_id);
     // Another version of an earlier answer: the later turns are on another branch now.
     if (turn?.status === "retrying" && turn !== thread.turns.at(-1)) return { thread, effects: [{ do: "reload" }] };
-    let next = patchTurn(thread, turn_id, { status: "accepted", refusal: null });
+    const before = turn?.continuing && turn.generationId ? thread.generations[turn.generationId] : null;
+    if (before && !before.text) return { thread, effects: [{ do: "reload" }] };
+    const prefix = before ? shownText(before) : "";
+    let next = patchTurn(thread, turn_id, { status: "accepted", refusal: null, continuing: false });
     const known = next.generations[generation_id];
     next = known
       ? patchGeneration(next, generation_id, { attached: true })
-      : addGeneration(next, newGeneration({ id: generation_id, turnId: turn_id, attached: true }));
+      : addGeneration(next, newGeneration({ id: generation_id, turnId: turn_id, attached: true, prefix }));
     return { thread: next, effects: [{ do: "accepted", turnId: turn_id }] };
   },
   "turn.refused": (thread, event) => {
     const problem = problemOf(event);
     const turn = thread.turns.find((one) => one.id === event.turn_id);
     if (turn?.status === "retrying") {
-      return { thread: patchTurn(thread, turn.id, { status: "accepted" }), effects: [{ do: "problem", problem }] };
+      const kept = patchTurn(thread, turn.id, { status: "accepted", continuing: false });
+      return { thread: kept, effects: [{ do: "problem", problem }] };
     }
     if (!turn || turn.status === "accepted") return { thread, effects: [{ do: "problem", problem }] };
     const next = patchTurn(thread, turn.id, { status: "refused", refusal: problem });
@@ -148,6 +160,11 @@ const handlers = {
     if (!thread.turns.some((turn) => turn.id === event.turn_id)) return { thread, effects: [{ do: "reload" }] };
     let next = thread.generations[id] ? thread : addGeneration(thread, newGeneration({ id, turnId: event.turn_id }));
     const known = next.generations[id];
+    if (event.continues && !known.prefix) {
+      const before = thread.generations[event.continues];
+      if (!before?.text) return { thread, effects: [{ do: "reload" }] };
+      next = patchGeneration(next, id, { prefix: shownText(before) });
+    }
     // The number of deltas shrank though we had just asked for more: the server starts this answer over.
     const lost = event.epoch === known.epoch && (event.seq ?? 0) < known.seq && known.resumedAt === known.seq;
     const fresh = event.epoch !== known.epoch || lost ? { seq: 0, text: "", epoch: event.epoch } : {};
@@ -205,7 +222,8 @@ const handlers = {
 function newVersion(thread, type, { turn_id, generation_id, model }) {
   if (isBusy(thread)) return { thread, effects: [] };
   const frame = { type, turn_id, generation_id, ...(type === "turn.regenerate" && model ? { model } : {}) };
-  return { thread: patchTurn(thread, turn_id, { status: "retrying" }), effects: [{ do: "send", frame }] };
+  const asked = { status: /** @type {const} */ ("retrying"), continuing: type === "turn.continue" };
+  return { thread: patchTurn(thread, turn_id, asked), effects: [{ do: "send", frame }] };
 }
 
 /** @param {Generation} generation @returns {GenerationState} */

@@ -5,7 +5,7 @@
 import { receiptLine, modelName, remaining } from "./format.js";
 import { receiptRows } from "./receipt.js";
 import { StreamView } from "./stream_view.js";
-import { isLive } from "./thread.js";
+import { isLive, shownText } from "./thread.js";
 
 const WAIT_WORDS_AFTER_MS = 2000;
 const ENDED = {
@@ -128,13 +128,15 @@ export class ThreadView {
       element.classList.remove("settled");
     }
     const live = this.#stream(element, now);
+    const text = shownText(now);
     if (isLive(now.state)) {
-      if (live.epoch !== now.epoch || now.text.length < live.length) live.stream.reset(now.text);
-      else if (now.text.length > live.length) live.stream.push(now.text.slice(live.length));
+      if (live.epoch !== now.epoch || text.length < live.length) live.stream.reset(text);
+      else if (text.length > live.length) live.stream.push(text.slice(live.length));
       live.epoch = now.epoch;
-      live.length = now.text.length;
+      live.length = text.length;
     } else if (!before || isLive(before.state)) {
-      live.stream.finish(now.text, now.html);
+      // The server's HTML is that of this part alone.
+      live.stream.finish(text, now.prefix ? "" : now.html);
       this.streams.delete(now.id);
       this.onFlush();
     }
@@ -147,8 +149,9 @@ export class ThreadView {
     let live = this.streams.get(generation.id);
     if (!live) {
       const stream = new StreamView(field(element, "prose"), { onFlush: this.onFlush });
-      stream.reset(generation.text);
-      live = { stream, epoch: generation.epoch, length: generation.text.length };
+      const text = shownText(generation);
+      stream.reset(text);
+      live = { stream, epoch: generation.epoch, length: text.length };
       this.streams.set(generation.id, live);
     }
     return live;
@@ -163,7 +166,7 @@ export class ThreadView {
     answer.setAttribute("aria-busy", String(live));
     field(element, "writing").hidden = !live || generation.seq === 0;
     field(element, "writing").textContent = generation.stopping ? "Stopping" : "Writing";
-    field(element, "tools").hidden = live || !generation.text;
+    field(element, "tools").hidden = live || !shownText(generation);
     this.#thinking(element, generation);
     const receipt = field(element, "receipt");
     receipt.hidden = live || !generation.receipt;
@@ -176,7 +179,7 @@ export class ThreadView {
   /** @param {HTMLElement} element @param {import("./thread.js").Generation} generation */
   #thinking(element, generation) {
     const thinking = field(element, "thinking");
-    thinking.hidden = !isLive(generation.state) || generation.seq > 0;
+    thinking.hidden = !isLive(generation.state) || generation.seq > 0 || generation.prefix !== "";
     if (thinking.hidden) return;
     const wait = field(element, "wait");
     const since = this.thinkingSince.get(generation.turnId) ?? Date.now();

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { joinContinuation } from "../../static/js/continuation.js";
+import { duration, money, receiptLine, remaining, tokens } from "../../static/js/format.js";
+import { budgetText, warningText } from "../../static/js/meter.js";
+import { receiptRows } from "../../static/js/receipt.js";
+
+const RECEIPT = {
+  input_tokens: 1000, cached_tokens: 200, output_tokens: 204, thinking_tokens: 4, total_tokens: 1204,
+  cost_usd: "0.0041", estimated: false, first_token_ms: 310, duration_ms: 2300, model: "demo:friendly",
+};
+
+test("it writes numbers as people read them", () => {
+  assert.equal(tokens(1), "1 token");
+  assert.equal(tokens(48120), "48,120 tokens");
+  assert.equal(duration(304), "304 ms");
+  assert.equal(duration(2300), "2.3 s");
+  assert.equal(duration(125000), "2 min 5 s");
+  assert.equal(remaining(12240), "3 h 24 min");
+  assert.equal(remaining(4.2), "5 s");
+});
+
+test("it writes money with four decimals under a cent and never as nothing", () => {
+  assert.equal(money("0.0041"), "$0.0041");
+  assert.equal(money("0.00001"), "<$0.0001");
+  assert.equal(money("0"), "$0.00");
+  assert.equal(money("0.01"), "$0.01");
+  assert.equal(money("1234.5"), "$1,234.50");
+  assert.equal(money(null), "");
+});
+
+test("it writes the receipt in one line and says what is estimated or not charged", () => {
+  assert.equal(receiptLine(RECEIPT), "1,204 tokens · 2.3 s · $0.0041");
+  assert.equal(receiptLine({ ...RECEIPT, estimated: true, cost_usd: null }), "~1,204 tokens · 2.3 s · estimated");
+  assert.equal(receiptLine({ ...RECEIPT, charged: false }), "1,204 tokens · 2.3 s · not charged");
+});
+
+test("it lists cached and thinking tokens as parts", () => {
+  const rows = receiptRows(RECEIPT).map(({ label, value }) => `${label}: ${value}`);
+  assert.ok(rows.includes("of which cached: 200"));
+  assert.ok(rows.includes("of which thinking: 4"));
+  assert.ok(receiptRows({ ...RECEIPT, cost_usd: null }).some((row) => row.value === "price unknown"));
+});
+
+test("it writes the meter and the warning of a budget", () => {
+  const budget = { scope: "user", unit: "tokens", period: "day", used: 450, held: 0, limit: 4000, percent: 11, level: "ok", resets_at: null };
+  assert.equal(budgetText(budget), "450 / 4,000 tokens today (11 %)");
+  assert.equal(budgetText({ ...budget, unit: "usd", used: "0.5", limit: "5" }), "$0.50 / $5.00 today (11 %)");
+  assert.equal(budgetText({ ...budget, limit: null }), "450 tokens today, no limit");
+  const now = Date.parse("2026-01-01T20:36:00Z");
+  const full = { ...budget, used: 4000, percent: 100, level: "100", resets_at: "2026-01-02T00:00:00Z" };
+  assert.equal(warningText(full, now), "The budget today is used up. It resets in 3 h 24 min.");
+  assert.equal(warningText({ ...budget, used: 3000, percent: 75, level: "75" }, now), "75 % of the budget today is used: 1,000 tokens left.");
+});
+
+test("it joins a continued answer and drops what is said twice", () => {
+  assert.equal(joinContinuation("one two three", " four"), "one two three four");
+  assert.equal(joinContinuation("the number 10", "0 more"), "the number 100 more");
+  assert.equal(joinContinuation("one two three four", "two three four five"), "one two three four five");
+  assert.equal(joinContinuation("one two three four", "two three", true), "one two three four", "may be a repetition");
+});

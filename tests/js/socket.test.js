@@ -1,0 +1,151 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+
+import { ConversationSocket, backoffMs } from "../../static/js/socket.js";
+import { Drafts } from "../../static/js/drafts.js";
+
+/** A line that the test opens, cuts and speaks into. */
+class Line {
+  static lines = [];
+  static CONNECTING = 0;
+  static OPEN = 1;
+  readyState = 0;
+  sent = [];
+  constructor(url) {
+    this.url = url;
+    Line.lines.push(this);
+  }
+  send(text) {
+    this.sent.push(JSON.parse(text));
+  }
+  close() {
+    this.cut(1000);
+  }
+  open() {
+    this.readyState = 1;
+    this.onopen();
+  }
+  cut(code = 1006) {
+    if (this.readyState === 3) return;
+    this.readyState = 3;
+    this.onclose({ code });
+  }
+  say(event) {
+    this.onmessage({ data: JSON.stringify(event) });
+  }
+}
+
+const real = globalThis.WebSocket;
+let events;
+let statuses;
+let socket;
+
+beforeEach(() => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  Line.lines = [];
+  globalThis.WebSocket = Line;
+  events = [];
+  statuses = [];
+  socket = new ConversationSocket("ws://x/", {
+    onEvent: (event) => events.push(event),
+    onStatus: (status) => statuses.push(status),
+  });
+  socket.start();
+});
+
+afterEach(() => {
+  socket.stop();
+  globalThis.WebSocket = real;
+  mock.timers.reset();
+});
+
+test("it waits longer after each failure, with jitter, up to a limit", () => {
+  assert.equal(backoffMs(0, () => 0), 250);
+  assert.equal(backoffMs(0, () => 1), 500);
+  assert.equal(backoffMs(3, () => 1), 4000);
+  assert.equal(backoffMs(50, () => 1), 15000);
+});
+
+test("it keeps a question until the server has spoken about it, and sends it again", () => {
+  socket.send({ type: "turn.create", turn_id: "t1", text: "Why?" });
+  assert.equal(Line.lines[0].sent.length, 0);
+  Line.lines[0].open();
+  assert.equal(Line.lines[0].sent.length, 1);
+  Line.lines[0].cut();
+  mock.timers.tick(20_000);
+  Line.lines[1].open();
+  assert.deepEqual(Line.lines[1].sent, [{ type: "turn.create", turn_id: "t1", text: "Why?" }]);
+  socket.settle("t1");
+  Line.lines[1].cut();
+  mock.timers.tick(20_000);
+  Line.lines[2].open();
+  assert.deepEqual(Line.lines[2].sent, []);
+});
+
+test("it does not repeat what is no question", () => {
+  socket.send({ type: "turn.stop", turn_id: "t1" });
+  Line.lines[0].open();
+  assert.deepEqual(Line.lines[0].sent, []);
+});
+
+test("it asks a silent line and gives it up when nothing comes", () => {
+  Line.lines[0].open();
+  mock.timers.tick(20_000);
+  assert.deepEqual(Line.lines[0].sent, [{ type: "ping" }]);
+  mock.timers.tick(10_000);
+  assert.equal(statuses.at(-1), "waiting");
+  mock.timers.tick(1_000);
+  assert.equal(Line.lines.length, 2);
+});
+
+test("it takes any word for a sign of life and keeps the pong to itself", () => {
+  Line.lines[0].open();
+  mock.timers.tick(20_000);
+  Line.lines[0].say({ type: "pong" });
+  mock.timers.tick(15_000);
+  assert.equal(statuses.at(-1), "open");
+  assert.deepEqual(events, []);
+});
+
+test("it stops trying when it is signed out", () => {
+  Line.lines[0].open();
+  Line.lines[0].cut(4401);
+  mock.timers.tick(60_000);
+  assert.equal(statuses.at(-1), "refused");
+  assert.equal(Line.lines.length, 1);
+});
+
+test("it does nothing for a line that it has given up", () => {
+  Line.lines[0].open();
+  Line.lines[0].cut();
+  mock.timers.tick(1_000);
+  Line.lines[1].open();
+  Line.lines[0].onmessage({ data: '{"type":"delta"}' });
+  assert.deepEqual(events, []);
+});
+
+test("it keeps a draft and an unanswered question per conversation", () => {
+  const store = new Map();
+  const storage = {
+    getItem: (key) => store.get(key) ?? null,
+    setItem: (key, value) => store.set(key, value),
+    removeItem: (key) => store.delete(key),
+  };
+  const drafts = new Drafts("c1", storage);
+  drafts.write("half a thought");
+  drafts.writeOutbox({ turn_id: "t1", text: "Why?" });
+  assert.equal(new Drafts("c2", storage).read(), "");
+  assert.equal(new Drafts("c1", storage).read(), "half a thought");
+  drafts.clearOutbox("t2");
+  assert.equal(drafts.readOutbox().turn_id, "t1");
+  drafts.clearOutbox("t1");
+  assert.equal(drafts.readOutbox(), null);
+  drafts.write("");
+  assert.equal(store.size, 0);
+});
+
+test("it works where the browser has no storage", () => {
+  const drafts = new Drafts("c1", { getItem() { throw new Error("denied"); }, setItem() { throw new Error("full"); } });
+  drafts.write("x");
+  assert.equal(drafts.read(), "");
+});
