@@ -13,11 +13,11 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 SECRET_KEY_FILE = "secret_key"  # noqa: S105 - the name of a file
 REDIS_URL_FILE = "redis_url"
-LOCK_FILE = "launcher.lock"
+LOCK_FILE = "site.lock"
+LAUNCHER_FILE = "launcher.lock"
 
 
 class DataFolderBusyError(Exception):
@@ -52,16 +52,6 @@ def ensure_secret_key(folder: Path) -> str:
     return key
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class Holder:
     """The launcher that holds a lock."""
@@ -71,48 +61,53 @@ class Holder:
 
 
 class FolderLock:
-    """One launcher per data folder. Held until the process, and its guard, are gone."""
+    """One launcher per data folder, and none while processes of a killed one are still ending.
+
+    Two locks: the launcher's own, which goes with it, and one that its guard inherits, which goes
+    with the last of its processes.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / LOCK_FILE
-        self.file: IO[str] | None = None
+        self.own = (folder / LAUNCHER_FILE).open("a+", encoding="utf-8")
+        self.inherited = self.path.open("a+", encoding="utf-8")
 
-    def take(self, *, wait_seconds: float = 10.0) -> None:
-        """Takes the lock; waits a little where its holder was killed and is still being cleared away.
-
-        Raises DataFolderBusyError with the running launcher's process id and address.
-        """
+    def take(self, *, wait_seconds: float = 15.0) -> None:
+        """Raises DataFolderBusyError with the running launcher's process id and address."""
         import fcntl  # not on every system; the settings import this module everywhere
 
-        file = self.path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(self.own, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = self.read_holder()
+            raise DataFolderBusyError(
+                f"Chatsite already runs with the data folder {self.path.parent} "
+                f"(process {holder.pid}, {holder.address or 'starting'}).\n"
+                "Stop it first, or use another folder: CHATSITE_DATA_DIR=/path PORT=8001 make run"
+            ) from None
         deadline = time.monotonic() + wait_seconds
         while True:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self.inherited, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                holder = self.read_holder()
-                if (holder.pid and is_alive(holder.pid)) or time.monotonic() > deadline:
-                    file.close()
+                if time.monotonic() > deadline:
                     raise DataFolderBusyError(
-                        f"Chatsite already runs with the data folder {self.path.parent} "
-                        f"(process {holder.pid}, {holder.address or 'starting'}).\n"
-                        "Stop it first, or use another folder: CHATSITE_DATA_DIR=/path PORT=8001 make run"
+                        f"Processes of an earlier start still use the data folder {self.path.parent}. "
+                        "Try again in a moment."
                     ) from None
                 time.sleep(0.1)
-        self.file = file
         self.describe("")
 
     def describe(self, address: str) -> None:
         """Writes who holds the lock, for the message of a second launcher."""
-        assert self.file is not None
-        self.file.seek(0)
-        self.file.truncate()
-        json.dump({"pid": os.getpid(), "address": address}, self.file)
-        self.file.flush()
+        self.inherited.seek(0)
+        self.inherited.truncate()
+        json.dump({"pid": os.getpid(), "address": address}, self.inherited)
+        self.inherited.flush()
 
     def read_holder(self) -> Holder:
-        """Who wrote the lock file last; process 0 where it cannot be read."""
+        """Who described the lock last; process 0 where it cannot be read."""
         try:
             words = json.loads(self.path.read_text(encoding="utf-8"))
             return Holder(pid=int(words["pid"]), address=str(words["address"]))
@@ -120,5 +115,5 @@ class FolderLock:
             return Holder(pid=0, address="")
 
     def fileno(self) -> int:
-        assert self.file is not None
-        return self.file.fileno()
+        """Of the lock that a guard is to inherit."""
+        return self.inherited.fileno()

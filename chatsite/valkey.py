@@ -35,7 +35,6 @@ save ""
 appendonly {append_only}
 appendfsync everysec
 maxmemory-policy noeviction
-shutdown-on-sigterm force
 """
 
 

@@ -15,7 +15,6 @@ class Command(BaseCommand):
         "Brings the database up to date, makes the first admin and collects the static files. "
         "The last line of the output says how to sign in, as JSON."
     )
-    requires_system_checks: list[str] = []
 
     def handle(self, *args: Any, **options: Any) -> None:
         count = first_start.ensure_tables()
