@@ -1,0 +1,172 @@
+"""The stream log between processes: complete, in order, and mended where Valkey forgot."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from pytest_django import Settings
+
+from conversations import stream_log
+from conversations.live import LiveStream
+from conversations.stream_log import LogReader, LogWriter, connect, log_key, read_log
+from tests.conversations.test_live import make_stream
+
+
+@pytest_asyncio.fixture
+async def writer(redis_url: str) -> AsyncIterator[LogWriter]:
+    made = LogWriter(connect())
+    made.start()
+    yield made
+    await made.close()
+    await made.client.aclose()
+
+
+class Follower:
+    def __init__(self) -> None:
+        self.ended: list[LiveStream] = []
+        self.reader = LogReader(connect(), self._end)
+
+    async def _end(self, stream: LiveStream) -> None:
+        self.ended.append(stream)
+        stream.ended.set()
+
+    def follow(self, stream: LiveStream) -> LiveStream:
+        copy = LiveStream(
+            generation_id=stream.generation_id,
+            conversation_id=stream.conversation_id,
+            turn_id=stream.turn_id,
+            model=stream.model,
+            local=False,
+        )
+        copy.begin(stream.epoch)
+        self.reader.follow(copy)
+        return copy
+
+
+@pytest_asyncio.fixture
+async def follower(redis_url: str) -> AsyncIterator[Follower]:
+    made = Follower()
+    made.reader.start()
+    yield made
+    await made.reader.close()
+    await made.reader.client.aclose()
+
+
+def begin(writer: LogWriter) -> LiveStream:
+    stream = make_stream()
+    stream.begin(1)
+    writer.begin(stream)
+    return stream
+
+
+async def until(copy: LiveStream, seq: int) -> None:
+    changed = asyncio.Event()
+    copy.watchers.add(changed.set)
+    async with asyncio.timeout(10):
+        while copy.seq < seq:
+            changed.clear()
+            if copy.seq < seq:
+                await changed.wait()
+
+
+async def say(writer: LogWriter, stream: LiveStream, *texts: str) -> None:
+    for text in texts:
+        stream.append(text)
+        writer.note(stream)
+
+
+async def test_it_brings_every_delta_to_a_follower_in_order(writer: LogWriter, follower: Follower) -> None:
+    stream = begin(writer)
+    await say(writer, stream, "a")
+    copy = follower.follow(stream)
+    await until(copy, 1)
+    await say(writer, stream, *"bcdef")
+    await until(copy, 6)
+    assert copy.deltas == stream.deltas
+    await say(writer, stream, "g")
+    await writer.end(stream)
+    await asyncio.wait_for(copy.ended.wait(), 10)
+    assert copy.deltas == list("abcdefg")
+    assert follower.ended == [copy]
+
+
+async def test_it_brings_all_that_was_written_before_to_a_late_follower(
+    writer: LogWriter, follower: Follower
+) -> None:
+    stream = begin(writer)
+    await say(writer, stream, *(str(number) for number in range(500)))
+    await writer.end(stream)
+    copy = follower.follow(stream)
+    await asyncio.wait_for(copy.ended.wait(), 10)
+    assert copy.deltas == stream.deltas
+
+
+async def test_it_follows_many_streams_at_once(writer: LogWriter, follower: Follower) -> None:
+    streams = [begin(writer) for _ in range(20)]
+    copies = [follower.follow(stream) for stream in streams]
+    for number in range(30):
+        for stream in streams:
+            await say(writer, stream, f"{number} ")
+        await asyncio.sleep(0)
+    for stream, copy in zip(streams, copies, strict=True):
+        await until(copy, 30)
+        assert copy.deltas == stream.deltas
+
+
+async def test_it_writes_everything_again_when_the_log_was_lost(
+    writer: LogWriter, follower: Follower
+) -> None:
+    stream = begin(writer)
+    await say(writer, stream, "a", "b")
+    early = follower.follow(stream)
+    await until(early, 2)
+    await writer.client.flushall()
+    await say(writer, stream, "c")
+    await until(early, 3)
+    late = follower.follow(stream)
+    await until(late, 3)
+    assert early.deltas == late.deltas == ["a", "b", "c"]
+
+
+async def test_it_keeps_the_epochs_apart(writer: LogWriter, redis_url: str) -> None:
+    stream = begin(writer)
+    await say(writer, stream, "first", "try")
+    await writer.end(stream)
+    stream.begin(2)
+    writer.begin(stream)
+    await say(writer, stream, "second")
+    await writer.end(stream)
+    assert await asyncio.to_thread(read_log, stream.generation_id, 1) == ["first", "try"]
+    assert await asyncio.to_thread(read_log, stream.generation_id, 2) == ["second"]
+
+
+async def test_it_lets_the_log_run_out_after_the_end(writer: LogWriter) -> None:
+    stream = begin(writer)
+    await say(writer, stream, "a")
+    await writer.end(stream)
+    life = await writer.client.ttl(log_key(stream.generation_id, 1))
+    assert 0 < life <= stream_log.KEY_LIFE_AFTER_END_SECONDS
+
+
+def test_it_reads_nothing_where_there_is_no_log_or_no_valkey(
+    redis_url: str, settings: Settings
+) -> None:
+    assert read_log(uuid.uuid4(), 1) == []
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    assert read_log(uuid.uuid4(), 1) == []
+
+
+async def test_it_survives_the_absence_of_valkey(settings: Settings) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    writer = LogWriter(connect())
+    writer.start()
+    stream = begin(writer)
+    await say(writer, stream, "a")
+    await asyncio.sleep(0)
+    await writer.end(stream)
+    await writer.close()
+    assert stream.deltas == ["a"]
