@@ -18,6 +18,9 @@ _stream_numbers = itertools.count(1)
 _LEAD_US = 500_000
 TIMEOUT_SECONDS = 60.0
 
+# Called when the measured window begins, with its length in seconds.
+AtWindow = Callable[[float], None]
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -48,6 +51,8 @@ class Target:
     idle_rate: dict[str, float] = field(default_factory=dict)  # CPU seconds a second, by part
 
     def measure_idle(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
         before = self.cpu()
         time.sleep(seconds)
         after = self.cpu()
@@ -86,19 +91,22 @@ class Run:
         ]
 
 
-def steady(target: Target, shape: Shape, streams: int, turns: int = 3) -> Run:
+def steady(
+    target: Target, shape: Shape, streams: int, at_window: AtWindow | None = None, turns: int = 3
+) -> Run:
     """Starts spread evenly over one stream's length, ``turns`` in a row; the window is when all are at it."""
     length_us = shape.duration_us
     starts = [i * length_us // streams for i in range(streams)]
     plan = _plan(target, shape, starts, turns)
-    return _play(target, plan, (length_us, turns * length_us))
+    return _play(target, plan, (length_us, turns * length_us), at_window)
 
 
-def burst(target: Target, shape: Shape, streams: int) -> Run:
+def burst(target: Target, shape: Shape, streams: int, at_window: AtWindow | None = None) -> Run:
     """All starts within one second; the window is the whole of it."""
     chance = random.Random(11)  # an even spacing would put all streams on the same few beats
     starts = sorted(chance.randrange(1_000_000) for _ in range(streams))
-    return _play(target, _plan(target, shape, starts, 1), (0, 2_000_000 + shape.duration_us))
+    plan = _plan(target, shape, starts, 1)
+    return _play(target, plan, (0, 2_000_000 + shape.duration_us), at_window)
 
 
 def stops(target: Target, shape: Shape, count: int) -> Run:
@@ -127,7 +135,9 @@ def _plan(target: Target, shape: Shape, starts_us: Sequence[int], turns: int) ->
     }
 
 
-def _play(target: Target, plan: dict[str, Any], window_us: tuple[int, int]) -> Run:
+def _play(
+    target: Target, plan: dict[str, Any], window_us: tuple[int, int], at_window: AtWindow | None = None
+) -> Run:
     client = Child("client", ["-m", "tests.bench.client"], talks=True)
     try:
         client.say(plan)
@@ -137,6 +147,8 @@ def _play(target: Target, plan: dict[str, Any], window_us: tuple[int, int]) -> R
         window = (start_us + window_us[0], start_us + window_us[1])
         _sleep_until(window[0])
         before = target.cpu()
+        if at_window is not None:
+            at_window((window_us[1] - window_us[0]) / 1e6)
         _sleep_until(window[1])
         after = target.cpu()
         result = client.hear()

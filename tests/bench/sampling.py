@@ -10,18 +10,20 @@ from pathlib import Path
 
 
 class Profile:
-    """py-spy on one process for ``seconds``; :meth:`report` waits for it."""
+    """py-spy on one process, from :meth:`start` on; :meth:`report` waits for its end."""
 
-    def __init__(self, pid: int, seconds: float) -> None:
-        self._program = shutil.which("py-spy")
-        self._folder = Path(tempfile.mkdtemp(prefix="chatsite-profile-"))
-        self.samples = self._folder / "samples.txt"
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.samples = Path(tempfile.mkdtemp(prefix="chatsite-profile-")) / "samples.txt"
         self._running: subprocess.Popen[bytes] | None = None
-        if self._program:
+
+    def start(self, seconds: float) -> None:
+        program = shutil.which("py-spy")
+        if program:
             # Not blocking: pausing the process for each sample would show in its latencies.
             options = ["--nonblocking", "--rate", "200", "--duration", str(int(seconds)), "--format", "raw"]
             self._running = subprocess.Popen(
-                [self._program, "record", "--pid", str(pid), *options, "--output", str(self.samples)],
+                [program, "record", "--pid", str(self._pid), *options, "--output", str(self.samples)],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )

@@ -63,8 +63,10 @@ class Bench:
                 say(f"{name}: round {number + 1} of {self.rounds}, {target.name}")
                 profile = None
                 if self.profile and product_pid and target.name == "product" and number == 0:
-                    profile = Profile(product_pid, 3 * shape.duration_us / 1e6)
-                runs[target.name].append(play(target, shape, self.streams))
+                    profile = Profile(product_pid)
+                runs[target.name].append(
+                    play(target, shape, self.streams, None if profile is None else profile.start)
+                )
                 if profile is not None:
                     self.notes.append(f"{name}\n{profile.report()}")
         found = {target: figures(name, runs_of) for target, runs_of in runs.items()}
