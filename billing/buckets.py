@@ -27,7 +27,7 @@ SELECT b.id, b.scope_kind, b.scope_id, b.model, b.unit, b.period, b.timezone, b.
 FROM billing_budget b LEFT JOIN billing_bucket k ON k.id = (
     SELECT x.id FROM billing_bucket x WHERE x.budget_id = b.id AND x.period_start <= %s
     ORDER BY x.period_start DESC LIMIT 1)
-WHERE b.valid_from <= %s AND (b.valid_to IS NULL OR b.valid_to > %s)
+WHERE (b.valid_to IS NULL OR b.valid_to > %s)
   AND (b.scope_kind, b.scope_id) IN (VALUES {scopes})
 """
 
@@ -106,7 +106,7 @@ def applying(scopes: Sequence[tuple[str, str]], *, model: str | None, now: datet
     """
     at = sql.time_in(now)
     statement = _APPLYING.format(scopes=sql.tuples(len(scopes), 2))
-    params = [at, at, at, at, *(part for scope in scopes for part in scope)]
+    params = [at, at, at, *(part for scope in scopes for part in scope)]
     if model is not None:
         statement += " AND (b.model IS NULL OR b.model = %s)"
         params.append(model)

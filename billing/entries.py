@@ -141,7 +141,7 @@ def reprice(
 
 
 def _correctable(entry_id: UUID) -> LedgerEntry:
-    original = LedgerEntry.objects.filter(pk=entry_id).first()
+    original = LedgerEntry.objects.select_for_update().filter(pk=entry_id).first()
     if original is None:
         raise InvalidAmount(f"there is no ledger entry {entry_id}")
     if original.kind not in (EntryKind.USAGE, EntryKind.TRUEUP, EntryKind.ADJUST):
@@ -169,8 +169,11 @@ def _copy(original: LedgerEntry, kind: EntryKind, key: str, now: datetime) -> Le
 
 
 def _write(entry: LedgerEntry, original: LedgerEntry) -> LedgerEntry:
-    if postings.write(entry, _moves(entry, original)) is None:
-        return LedgerEntry.objects.get(idempotency_key=entry.idempotency_key)
+    """Write the correction, unless it was written before. The caller holds the lock of what it corrects."""
+    before = LedgerEntry.objects.filter(idempotency_key=entry.idempotency_key).first()
+    if before is not None:
+        return before
+    postings.write(entry, _moves(entry, original))
     return entry
 
 

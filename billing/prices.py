@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from billing import sql
@@ -87,6 +88,29 @@ def find_tiers(model: str, now: datetime) -> tuple[Rates, ...]:
         (model, at, at),
     )
     return tuple(Rates(*row) for row in found)
+
+
+def current_rates(models: Iterable[str], *, now: datetime | None = None) -> dict[str, Rates]:
+    """The lowest tier of each model's running price; a model whose price is unknown is missing. One query."""
+    at = now or timezone.now()
+    running = PriceVersion.objects.filter(model__in=list(models), above_input_tokens=0, valid_from__lte=at)
+    running = running.filter(Q(valid_to=None) | Q(valid_to__gt=at))
+    return {row.model: _rates_of(row) for row in running}
+
+
+def rates_by_version(price_version_ids: Iterable[int]) -> dict[int, Rates]:
+    """The rates of these price versions by their number. One query."""
+    found = PriceVersion.objects.in_bulk(set(price_version_ids))
+    return {number: _rates_of(row) for number, row in found.items()}
+
+
+def _rates_of(row: PriceVersion) -> Rates:
+    return Rates(
+        price_version_id=row.pk,
+        model=row.model,
+        above_input_tokens=row.above_input_tokens,
+        **{f"{name}_picousd": getattr(row, f"{name}_picousd") for name in RATE_NAMES},
+    )
 
 
 def sibling_tiers(price_version_id: int) -> tuple[Rates, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from billing.models import Bearer, LedgerEntry
-from billing.prices import Rates, pick_tier, sibling_tiers
+from billing.prices import Rates, rates_by_version
 
 
 def usd(nanousd: int | None) -> str | None:
@@ -23,6 +25,18 @@ def receipt(entry: LedgerEntry, *, corrections: tuple[LedgerEntry, ...] = ()) ->
     Counts are inclusive: cached within input, thinking within output. ``cost_usd`` None = price unknown.
     ``charged`` False = the house bears it. One query, for the rates, where the price is known.
     """
+    return _receipt(entry, corrections, _rates([entry]))
+
+
+def receipts(entries: Collection[LedgerEntry]) -> dict[UUID, dict[str, Any]]:
+    """The same of several entries, by their ids, without corrections; one query for all rates."""
+    known = _rates(entries)
+    return {entry.pk: _receipt(entry, (), known) for entry in entries}
+
+
+def _receipt(
+    entry: LedgerEntry, corrections: tuple[LedgerEntry, ...], known_rates: dict[int, Rates]
+) -> dict[str, Any]:
     rows = (entry, *corrections)
     total = {name: sum(getattr(row, name) for row in rows) for name in _SUMMED}
     input_tokens = (
@@ -33,7 +47,7 @@ def receipt(entry: LedgerEntry, *, corrections: tuple[LedgerEntry, ...] = ()) ->
     )
     output_tokens = total["output_visible_tokens"] + total["thinking_tokens"]
     known = [row.cost_nanousd for row in rows if row.cost_nanousd is not None]
-    rates = _rates(entry)
+    rates = known_rates.get(entry.price_version_id) if entry.price_version_id is not None else None
     return {
         "input_tokens": input_tokens,
         "cached_tokens": total["cache_read_tokens"],
@@ -59,10 +73,6 @@ _SUMMED = (
 )
 
 
-def _rates(entry: LedgerEntry) -> Rates | None:
-    if entry.price_version_id is None:
-        return None
-    tiers = sibling_tiers(entry.price_version_id)
-    return next(
-        (tier for tier in tiers if tier.price_version_id == entry.price_version_id), pick_tier(tiers, 0)
-    )
+def _rates(entries: Iterable[LedgerEntry]) -> dict[int, Rates]:
+    numbers = {entry.price_version_id for entry in entries if entry.price_version_id is not None}
+    return rates_by_version(numbers) if numbers else {}

@@ -44,6 +44,7 @@ class Budget(models.Model):
     set again is the same row, so its running period goes on and nobody gains a second allowance.
 
     ``scope_id`` is opaque text: a user's or group's number, a conversation's UUID, empty for everyone.
+    It applies from the moment it is there, whatever ``valid_from`` says: clocks differ, limits must not.
     ``model`` null means all models, ``limit_units`` null means unlimited (and still counted).
     """
 

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from billing.errors import BudgetExceeded, PriceUnknown
+from billing.models import Bucket, Hold
+from billing.previews import preview_hold
+from tests.billing import play
+
+pytestmark = pytest.mark.django_db
+
+
+def test_it_says_what_a_call_would_take_and_takes_nothing() -> None:
+    play.price()
+    play.budget(2_000)
+    play.budget(10**9, unit="nanousd")
+    preview = preview_hold(play.request(), now=play.NOON)
+    assert (preview.output_cap_tokens, preview.cost_nanousd, preview.refusal) == (400, 170_000, None)
+    assert preview.tightest is not None
+    assert (preview.tightest.unit, preview.percent_after, preview.remaining_after) == ("tokens", 25, 1_500)
+    assert (Hold.objects.count(), Bucket.objects.count()) == (0, 0)
+
+
+def test_it_says_that_the_answer_would_be_cut() -> None:
+    play.budget(300)
+    preview = preview_hold(play.request(), now=play.NOON)
+    assert (preview.output_cap_tokens, preview.percent_after, preview.remaining_after) == (200, 100, 0)
+
+
+def test_it_says_why_a_call_would_be_refused() -> None:
+    play.budget(120)
+    preview = preview_hold(play.request(), now=play.NOON)
+    assert preview.output_cap_tokens is None
+    assert isinstance(preview.refusal, BudgetExceeded)
+    assert preview.refusal.fits_output_tokens == 20
+    play.budget(10**9, unit="nanousd")
+    assert isinstance(preview_hold(play.request(), now=play.NOON).refusal, PriceUnknown)
+
+
+def test_without_a_hard_limit_nothing_is_tight() -> None:
+    play.budget(None)
+    preview = preview_hold(play.request(), now=play.NOON)
+    assert (preview.tightest, preview.percent_after, preview.remaining_after) == (None, 0, None)
