@@ -34,8 +34,9 @@ from conversations.markdown import to_html
 from conversations.metering import usage_counts
 from conversations.models import CLAIMED_STATES, Conversation, Generation, State, WaitingReason
 from conversations.receipts import receipt, receipts
+from llm.errors import UnknownModel
 from llm.messages import ChatRequest
-from llm.profiles import Profile, UnknownModel, get_profile
+from llm.profiles import Profile, get_profile
 from llm.usage import Usage
 
 # How long a hold for the next attempt outlives the moment it is due.

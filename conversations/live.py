@@ -95,6 +95,17 @@ class LiveStream:
             self.ended.set()
             self._wake()
 
+    async def reach(self, seq: int) -> None:
+        """Wait until the delta with this number is here, or the end."""
+        changed = asyncio.Event()
+        self.watchers.add(changed.set)
+        try:
+            while self.seq < seq and self.end is None:
+                changed.clear()
+                await changed.wait()
+        finally:
+            self.watchers.discard(changed.set)
+
     def text(self) -> str:
         return "".join(self.deltas)
 

@@ -104,7 +104,8 @@ def refusal_options(error: BudgetExceeded) -> list[dict[str, Any]]:
     if error.budget.model is not None:
         options.append({"action": "model", "label": "Use another model"})
     if error.resets_at is not None:
-        options.append({"action": "wait", "label": "Wait for the reset", "resets_at": error.resets_at.isoformat()})
+        moment = error.resets_at.isoformat()
+        options.append({"action": "wait", "label": "Wait for the reset", "resets_at": moment})
     return options
 
 

@@ -219,9 +219,8 @@ class Runtime:
         event = await in_database(attempts.ended_event, stream.generation_id)
         if event is None:
             return
-        deadline = time.monotonic() + LAST_WORDS_SECONDS
-        while stream.seq < event["seq"] and time.monotonic() < deadline and stream.end is None:
-            await asyncio.sleep(0.02)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stream.reach(event["seq"]), LAST_WORDS_SECONDS)
         self._reader.forget(stream)
         self.streams.pop(stream.generation_id, None)
         stream.finish(event)
@@ -243,13 +242,13 @@ class Runtime:
             except DatabaseError:
                 continue
             for generation_id, is_live, epoch in rows:
-                stream = self.streams.get(generation_id)
-                if stream is None or stream.local:
+                found = self.streams.get(generation_id)
+                if found is None or found.local:
                     continue
                 if not is_live:
-                    self._keep(self._end_by_database(stream))
-                elif epoch > stream.epoch:
-                    self.follow(stream, epoch)
+                    self._keep(self._end_by_database(found))
+                elif epoch > found.epoch:
+                    self.follow(found, epoch)
 
     # --- Heartbeat --------------------------------------------------------------
 

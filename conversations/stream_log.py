@@ -196,30 +196,31 @@ class LogReader:
                 self._changed.clear()
                 await self._changed.wait()
             self._changed.clear()
-            read = asyncio.ensure_future(
-                self.client.xread(
-                    {key: last_id for key, (_, last_id) in self._followed.items()},
-                    count=READ_COUNT,
-                    block=READ_BLOCK_MS,
-                )
-            )
-            change = asyncio.ensure_future(self._changed.wait())
-            try:
-                # A generation that is followed from now on must not wait for the blocking read to return.
-                await asyncio.wait({read, change}, return_when=asyncio.FIRST_COMPLETED)
-                if not read.done():
-                    read.cancel()
-                    with contextlib.suppress(asyncio.CancelledError, RedisError, OSError):
-                        await read
-                    continue
-                answer: Any = read.result()
-            except (RedisError, OSError):
-                await asyncio.sleep(RECONNECT_SECONDS)
+            answer = await self._read_or_change()
+            if answer is None:
                 continue
-            finally:
-                change.cancel()
-                read.cancel()
             await self._take(answer)
+
+    async def _read_or_change(self) -> Any:
+        """The next records; None when the set of followed streams changed, or Valkey was out of reach.
+
+        A generation that is followed from now on must not wait for the blocking read to return.
+        """
+        positions: Any = {key: last_id for key, (_, last_id) in self._followed.items()}
+        async with asyncio.TaskGroup() as group:
+            read = group.create_task(self._read(positions))
+            change = group.create_task(self._changed.wait())
+            await asyncio.wait({read, change}, return_when=asyncio.FIRST_COMPLETED)
+            read.cancel()
+            change.cancel()
+        return None if read.cancelled() else read.result()
+
+    async def _read(self, positions: Any) -> Any:
+        try:
+            return await self.client.xread(positions, count=READ_COUNT, block=READ_BLOCK_MS) or []
+        except (RedisError, OSError):
+            await asyncio.sleep(RECONNECT_SECONDS)
+            return None
 
     async def _take(self, answer: Any) -> None:
         seen = set()

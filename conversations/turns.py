@@ -26,7 +26,8 @@ from conversations.exceptions import BudgetRefused, Conflict, Invalid, NotFound,
 from conversations.models import Conversation, Generation, State, Turn
 from conversations.models.ids import new_id
 from conversations.outcomes import describe_refusal, refusal_options
-from llm.profiles import Profile, UnknownModel, default_model_id, get_profile
+from llm.errors import UnknownModel
+from llm.profiles import Profile, default_model_id, get_profile
 
 # Covers the time between the hold and the claim; the claim renews it.
 QUEUE_LEASE_SECONDS = 60.0
@@ -268,9 +269,7 @@ def _launch(
 ) -> Started:
     """Hold the units and store the queued generation; everything or nothing."""
     if Generation.objects.live().filter(conversation=conversation).exists():
-        raise Conflict(
-            "conversation_busy", BUSY
-        )
+        raise Conflict("conversation_busy", BUSY)
     now = timezone.now()
     profile = choose_profile(order.model, conversation)
     temperature = _temperature(order.temperature, profile)
@@ -440,7 +439,5 @@ def _hold(
 
 def _conflict_behind(error: IntegrityError, conversation_id: uuid.UUID) -> Refusal:
     if Generation.objects.live().filter(conversation_id=conversation_id).exists():
-        return Conflict(
-            "conversation_busy", BUSY
-        )
+        return Conflict("conversation_busy", BUSY)
     return Conflict("id_conflict", "This id was used before for something else.")
