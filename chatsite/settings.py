@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "channels",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "llm",
     "billing",
     "workspace",
@@ -229,6 +230,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Self-hosted AI chat in which every token is accounted for.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # The scripts and styles of the docs page come from this server.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"persistAuthorization": False, "validatorUrl": None},
 }
 
 # --- Conversations ----------------------------------------------------------

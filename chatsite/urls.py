@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
+
+from conversations.api.base import UnknownPath
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include("conversations.api.urls")),
+    re_path(r"^api/", UnknownPath.as_view()),
     path("", include("conversations.page_urls")),
 ]

@@ -19,7 +19,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from conversations import attempts, events, frames, turns
-from conversations.broadcast import PROCESS_ID, conversation_topic, listen, publish, unlisten, user_topic
+from conversations.broadcast import PROCESS_ID, conversation_topic, listen, unlisten, user_topic
 from conversations.database import in_database
 from conversations.exceptions import Refusal
 from conversations.launch import announce_start, launch, stop
@@ -153,14 +153,17 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         await announce_start(started, user_id=self.visitor.user_id)
 
     def _start_in_database(self, frame: frames.StartFrame) -> turns.Started:
-        place = {"user_id": self.visitor.user_id, "conversation_id": self.conversation_id}
+        user_id, conversation_id = self.visitor.user_id, self.conversation_id
         match frame:
             case frames.TurnCreate():
                 order = turns.Order(frame.text, frame.model, frame.temperature, frame.max_output_tokens)
-                return turns.start_turn(**place, turn_id=frame.turn_id, order=order)
+                return turns.start_turn(
+                    user_id=user_id, conversation_id=conversation_id, turn_id=frame.turn_id, order=order
+                )
             case frames.TurnEdit():
                 return turns.edit_turn(
-                    **place,
+                    user_id=user_id,
+                    conversation_id=conversation_id,
                     turn_id=frame.turn_id,
                     new_turn_id=frame.new_turn_id,
                     order=turns.Order(frame.text),
@@ -173,7 +176,12 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             case frames.TurnContinue():
                 order, version = turns.Order(), "continue"
         return turns.start_version(
-            **place, turn_id=frame.turn_id, generation_id=frame.generation_id, version=version, order=order
+            user_id=user_id,
+            conversation_id=conversation_id,
+            turn_id=frame.turn_id,
+            generation_id=frame.generation_id,
+            version=version,
+            order=order,
         )
 
     async def _stop(self, frame: frames.TurnStop) -> None:

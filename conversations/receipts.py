@@ -9,7 +9,6 @@ from typing import Any
 
 from billing import receipts as ledger_receipts
 from billing.models import EntryKind, LedgerEntry
-
 from conversations.models import Generation
 
 Receipt = dict[str, Any]
@@ -31,10 +30,16 @@ NOTHING_USED: Receipt = {
 
 
 def receipt(generation: Generation, entry: LedgerEntry | None) -> Receipt:
-    """The receipt of a generation that has ended. ``charged`` False: the house bears it, or nothing was used."""
-    figures = NOTHING_USED if entry is None else ledger_receipts.receipt(entry)
+    """The receipt of a generation that has ended.
+
+    ``charged`` False: the house bears it, or nothing was used.
+    """
+    return _receipt(generation, None if entry is None else ledger_receipts.receipt(entry))
+
+
+def _receipt(generation: Generation, figures: Receipt | None) -> Receipt:
     return {
-        **figures,
+        **(figures or NOTHING_USED),
         "first_token_ms": generation.first_token_ms,
         "duration_ms": generation.duration_ms,
         "model": generation.model,
@@ -42,14 +47,13 @@ def receipt(generation: Generation, entry: LedgerEntry | None) -> Receipt:
 
 
 def receipts(generations: Iterable[Generation]) -> dict[uuid.UUID, Receipt]:
-    """Receipts of those that have ended, by the generation's id; one query for the entries."""
+    """Receipts of those that have ended, by the generation's id; a query for entries, one for rates."""
     rows = [generation for generation in generations if not generation.is_live]
     holds = [row.hold_id for row in rows if row.hold_id is not None]
-    entries = {
-        entry.hold_id: entry
-        for entry in LedgerEntry.objects.filter(kind=EntryKind.USAGE, hold_id__in=holds)
-    }
-    return {row.pk: receipt(row, entries.get(row.hold_id)) for row in rows}
+    entries = LedgerEntry.objects.filter(kind=EntryKind.USAGE, hold_id__in=holds)
+    figures = ledger_receipts.receipts(entries)
+    by_hold = {entry.hold_id: figures[entry.pk] for entry in entries}
+    return {row.pk: _receipt(row, by_hold.get(row.hold_id)) for row in rows}
 
 
 def total(receipts_: Iterable[Receipt]) -> dict[str, Any]:
@@ -67,4 +71,3 @@ def total(receipts_: Iterable[Receipt]) -> dict[str, Any]:
         else:
             cost += Decimal(one["cost_usd"])
     return {"total_tokens": tokens, "cost_usd": None if unknown else format(cost.normalize(), "f")}
-

@@ -15,6 +15,7 @@ from django.contrib.auth.models import User
 from conversations.database import close_database_threads, in_database
 from conversations.models import ApiKey, Conversation
 from conversations.runtime import shut_down
+from tests.conversations.rest import Rest
 
 EVENT_TIMEOUT_SECONDS = 10
 
@@ -106,6 +107,20 @@ async def open_socket(transactional_db: None) -> AsyncIterator[OpenSocket]:
         await socket.close()
     await shut_down(seconds=0)
     close_database_threads()
+
+
+@pytest_asyncio.fixture
+async def rest(transactional_db: None, alice_key: str) -> AsyncIterator[Rest]:
+    """REST requests of alice's program."""
+    yield Rest(alice_key)
+    await shut_down(seconds=0)
+    close_database_threads()
+
+
+@pytest.fixture
+def outsider(charlie: User) -> Rest:
+    """REST requests of somebody who owns nothing here."""
+    return Rest(ApiKey.create(user=charlie)[1])
 
 
 async def refreshed(row: Any) -> Any:

@@ -1,0 +1,175 @@
+"""Sending over REST: start the answer, then wait for its end or stream it.
+
+A client that goes away changes nothing: the answer belongs to no connection. It finds the answer again
+by sending the same id once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+
+import orjson
+from django.conf import settings
+from django.http import HttpResponseBase, StreamingHttpResponse
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from conversations import attempts, events, turns
+from conversations.api.base import release_request_thread
+from conversations.api.history import Message, read_answer
+from conversations.api.problems import Problem
+from conversations.api.serializers import MessageSerializer
+from conversations.api.watching import Watch
+from conversations.database import in_database
+from conversations.events import Event
+from conversations.exceptions import Refusal
+from conversations.launch import announce_start, launch
+from conversations.live import LiveStream
+from conversations.models import Generation, State
+from conversations.runtime import Runtime, get_runtime
+from conversations.turns import Started
+
+EVENT_STREAM = "text/event-stream"
+HEARTBEAT = b": still here\n\n"
+
+# A failed answer has nothing to read. What of it lies with the request is no fault of the service.
+FAILED_CODES = {
+    "content_blocked": "content_blocked",
+    "context_too_long": "context_too_long",
+    "budget_exceeded": "budget_exceeded",
+    "internal_error": "internal_error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An accepted send. ``stream`` is None when its answer, sent before, has already ended."""
+
+    started: Started
+    runtime: Runtime
+    stream: LiveStream | None
+    generation: Generation | None  # of a repeated send, as it is now
+
+
+async def send(verb: Callable[[], Started], *, user_id: int) -> Sent:
+    """Run the verb and its answer. Raises what the verb raises; a refusal by a budget is recorded.
+
+    What has begun here is brought to an end even if the client leaves meanwhile.
+    """
+    return await asyncio.shield(asyncio.ensure_future(_send(verb, user_id)))
+
+
+async def _send(verb: Callable[[], Started], user_id: int) -> Sent:
+    try:
+        started = await in_database(verb)
+    except Refusal as refusal:
+        await in_database(turns.record_refused, refusal)
+        raise
+    runtime = get_runtime()
+    if not started.replayed:
+        stream = launch(runtime, started)
+        await announce_start(started, user_id=user_id)
+        return Sent(started, runtime, stream, None)
+    generation = await in_database(Generation.objects.select_related("turn").get, pk=started.generation_id)
+    return Sent(started, runtime, runtime.stream_of(generation) if generation.is_live else None, generation)
+
+
+async def answer(request: Request, sent: Sent, *, html: bool) -> HttpResponseBase:
+    """The answer in the form that the client accepts: a stream of events, or JSON at the end."""
+    if wants_events(request):
+        response = StreamingHttpResponse(
+            event_stream(sent, after_seq=_last_event_id(request)),
+            content_type=f"{EVENT_STREAM}; charset=utf-8",
+        )
+        response["Cache-Control"] = "no-cache"
+        response["X-Accel-Buffering"] = "no"
+        return response
+    return Response(MessageSerializer(await wait_for_answer(sent, html=html)).data)
+
+
+def wants_events(request: Request) -> bool:
+    accepted = request.headers.get("Accept", "").split(",")
+    return any(one.partition(";")[0].strip().lower() == EVENT_STREAM for one in accepted)
+
+
+def _last_event_id(request: Request) -> int:
+    """Where a client that lost its stream goes on; 0 = from the beginning."""
+    text = request.headers.get("Last-Event-ID", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+# --- JSON ---------------------------------------------------------------------
+
+
+async def wait_for_answer(sent: Sent, *, html: bool) -> Message:
+    """The answer once it has ended. Raises Problem when it failed, or ``deadline`` when it takes too long."""
+    if sent.stream is not None:
+        release_request_thread()
+        async with Watch(sent.runtime, sent.stream, elsewhere=sent.started.replayed) as watch:
+            ended = await watch.ended(seconds=settings.SEND_DEADLINE_SECONDS)
+        if not ended:
+            raise await _deadline(sent, sent.stream, html)
+    message = await in_database(read_answer, sent.started.generation_id, html=html)
+    if message.state == State.FAILED:
+        raise _failed(message)
+    return message
+
+
+async def _deadline(sent: Sent, stream: LiveStream, html: bool) -> Problem:
+    message = await in_database(read_answer, sent.started.generation_id, html=html)
+    if stream.seq > (message.seq or 0):  # the database is up to a second behind
+        message = replace(message, text=stream.text(), seq=stream.seq)
+    return Problem(
+        "deadline",
+        f"The answer takes longer than {settings.SEND_DEADLINE_SECONDS:g} s. It goes on: read it from the "
+        "messages, or send the same turn_id again to wait for it.",
+        message=_plain(message),
+    )
+
+
+def _failed(message: Message) -> Problem:
+    error = message.error or {"code": "internal_error", "detail": "There is no answer.", "options": []}
+    return Problem(
+        FAILED_CODES.get(error["code"], "model_unavailable"),
+        error["detail"],
+        options=error["options"],
+        error=error,
+        message=_plain(message),
+    )
+
+
+def _plain(message: Message) -> dict[str, object]:
+    return dict(MessageSerializer(message).data)
+
+
+# --- Server-sent events ---------------------------------------------------------
+
+
+async def event_stream(sent: Sent, *, after_seq: int) -> AsyncIterator[bytes]:
+    """The events of the socket, as server-sent events; deltas carry their seq as id."""
+    started = sent.started
+    accepted = events.turn_accepted(started.turn_id, started.generation_id, started.estimate)
+    if sent.stream is None:
+        ended = await in_database(attempts.ended_event, started.generation_id)
+        yield sse(accepted) + (sse(ended) if ended is not None else b"")
+        return
+    release_request_thread()
+    async with Watch(sent.runtime, sent.stream, elsewhere=started.replayed) as watch:
+        yield sse(accepted) + _waiting(sent.generation)
+        async for batch in watch.events(after_seq=after_seq if started.replayed else 0):
+            yield b"".join(map(sse, batch)) or HEARTBEAT
+
+
+def _waiting(generation: Generation | None) -> bytes:
+    if generation is None or generation.state != State.WAITING:
+        return b""
+    event = events.generation_waiting(generation, now=timezone.now(), max_attempts=settings.MAX_RETRIES)
+    return sse(event)
+
+
+def sse(event: Event) -> bytes:
+    seq = f"id: {event['seq']}\n" if event["type"] == "delta" else ""
+    return f"event: {event['type']}\n{seq}data: ".encode() + orjson.dumps(event) + b"\n\n"

@@ -1,0 +1,30 @@
+"""Addresses below ``/api/v1/``."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+
+from conversations.api.base import UnknownPath
+from conversations.api.conversation_views import ConversationsView, ConversationView, StatusView
+from conversations.api.docs_views import DocsView, SchemaView
+from conversations.api.message_views import MessagesView
+from conversations.api.model_views import ModelsView
+from conversations.api.turn_views import ContinueView, RegenerateView, RetryView, StopView
+
+CONVERSATION = "conversations/<uuid:conversation_id>/"
+TURN = "turns/<uuid:turn_id>/"
+
+urlpatterns = [
+    path("conversations/", ConversationsView.as_view(), name="api-conversations"),
+    path(CONVERSATION, ConversationView.as_view(), name="api-conversation"),
+    path(f"{CONVERSATION}status/", StatusView.as_view(), name="api-status"),
+    path(f"{CONVERSATION}messages/", MessagesView.as_view(), name="api-messages"),
+    path(f"{TURN}stop/", StopView.as_view(), name="api-stop"),
+    path(f"{TURN}retry/", RetryView.as_view(), name="api-retry"),
+    path(f"{TURN}continue/", ContinueView.as_view(), name="api-continue"),
+    path(f"{TURN}regenerate/", RegenerateView.as_view(), name="api-regenerate"),
+    path("models/", ModelsView.as_view(), name="api-models"),
+    path("schema/", SchemaView.as_view(), name="api-schema"),
+    path("docs/", DocsView.as_view(), name="api-docs"),
+    re_path(r"", UnknownPath.as_view()),
+]

@@ -1,0 +1,112 @@
+"""Waiting for an answer outside a socket: to its end, or event by event."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any, Self
+
+import orjson
+from channels.layers import get_channel_layer
+from redis.exceptions import RedisError
+
+from conversations.broadcast import PROCESS_ID, conversation_topic, listen, unlisten
+from conversations.events import Event
+from conversations.live import Attachment, LiveStream
+from conversations.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 15.0
+
+
+class Watch:
+    """Follows one live stream while it is entered, also through attempts that other processes make.
+
+    The channel layer is joined only when the answer is written elsewhere or starts to wait: the usual
+    answer of this process costs nothing there. A notice that is lost is made up for by the runtime, which
+    compares every watched stream with the database.
+    """
+
+    def __init__(self, runtime: Runtime, stream: LiveStream, *, elsewhere: bool = False) -> None:
+        self._runtime = runtime
+        self._stream = stream
+        self._elsewhere = elsewhere
+        self._wake = asyncio.Event()
+        self._waiting: deque[Event] = deque()
+        self._ear: asyncio.Task[None] | None = None
+        self._topic = conversation_topic(stream.conversation_id)
+
+    async def __aenter__(self) -> Self:
+        self._stream.watchers.add(self._wake.set)
+        listen(self._topic, self._on_event)
+        if self._elsewhere:
+            self._join()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stream.watchers.discard(self._wake.set)
+        unlisten(self._topic, self._on_event)
+        if self._ear is not None:
+            self._ear.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ear
+
+    async def ended(self, *, seconds: float) -> bool:
+        """Wait for the end of the answer, at most so long. Returns whether it came."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stream.ended.wait(), seconds)
+        return self._stream.end is not None
+
+    async def events(self, *, after_seq: int = 0) -> AsyncIterator[list[Event]]:
+        """The events as they come, in batches, up to the terminal one; an empty batch = a silence."""
+        place = Attachment(self._stream)
+        if after_seq:
+            place.resume(after_seq)
+        while True:
+            self._wake.clear()
+            batch: list[Event] = [orjson.loads(frame) for frame in place.pending()]
+            while self._waiting:
+                batch.insert(0, self._waiting.pop())
+            if batch:
+                yield batch
+            if place.is_over:
+                return
+            if batch and self._wake.is_set():
+                continue
+            try:
+                await asyncio.wait_for(self._wake.wait(), HEARTBEAT_SECONDS)
+            except TimeoutError:
+                yield []
+
+    def _on_event(self, event: Event, *, from_elsewhere: bool = False) -> None:
+        if event.get("generation_id") != str(self._stream.generation_id):
+            return
+        if event["type"] == "generation.waiting":
+            self._waiting.append(event)
+            self._wake.set()
+            self._join()
+        elif event["type"] == "notice.ended" or (event["type"] == "notice.started" and from_elsewhere):
+            self._runtime.heed(self._stream, event)
+
+    def _join(self) -> None:
+        if self._ear is None:
+            self._ear = asyncio.create_task(self._hear())
+
+    async def _hear(self) -> None:
+        layer: Any = get_channel_layer()
+        try:
+            channel = await layer.new_channel()
+            await layer.group_add(self._topic, channel)
+            try:
+                while True:
+                    message = await layer.receive(channel)
+                    if message["origin"] != PROCESS_ID:
+                        self._on_event(message["event"], from_elsewhere=True)
+            finally:
+                await layer.group_discard(self._topic, channel)
+        except (RedisError, OSError) as error:
+            logger.warning("channel layer unavailable: %s", type(error).__name__)

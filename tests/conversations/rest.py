@@ -1,0 +1,63 @@
+"""A program's end of the REST door."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import orjson
+from django.test import AsyncClient
+
+PREFIX = "/api/v1/"
+
+
+class Rest:
+    """Requests with one person's API key, below ``/api/v1/``; without a secret those of nobody."""
+
+    def __init__(self, secret: str = "", client: AsyncClient | None = None) -> None:
+        self.client = client or AsyncClient()
+        self.headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+
+    async def get(self, path: str, **query: Any) -> Any:
+        return await self.client.get(address(path), query, headers=self.headers)
+
+    async def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        return await self.send("POST", path, body, **headers)
+
+    async def patch(self, path: str, body: Any) -> Any:
+        return await self.send("PATCH", path, body)
+
+    async def delete(self, path: str) -> Any:
+        return await self.send("DELETE", path)
+
+    async def send(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        return await self.client.generic(
+            method,
+            address(path),
+            b"" if body is None else orjson.dumps(body),
+            content_type="application/json",
+            headers={**self.headers, **{name.replace("_", "-"): text for name, text in headers.items()}},
+        )
+
+    async def events(self, path: str, body: Any, **headers: str) -> list[dict[str, Any]]:
+        """The server-sent events of a send, each with its ``id`` where it has one."""
+        response = await self.post(path, body, Accept="text/event-stream", **headers)
+        assert response.status_code == 200, response.content
+        return parse_events(b"".join([chunk async for chunk in response.streaming_content]))
+
+
+def address(path: str) -> str:
+    return path if path.startswith("/") else PREFIX + path
+
+
+def parse_events(raw: bytes) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = []
+    for block in raw.decode().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if line and not line.startswith(":"))
+        if fields:
+            data: dict[str, Any] = orjson.loads(fields["data"])
+            assert fields["event"] == data["type"]
+            events.append({**data, "id": fields["id"]} if "id" in fields else data)
+    return events
+
+
