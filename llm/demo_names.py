@@ -33,8 +33,10 @@ DEMO_OFFERED = {"friendly": "Demo", "500-200-20": "Demo, 200 tokens at 50 a seco
 
 MAX_NUMBER = 1_000_000
 
-_NAME = re.compile(r"(?:friendly|(\d{1,7})-(\d{1,7})-(\d{1,7}))((?:![a-z0-9]+(?:@\d+(?:\.\d+)?)?(?:x\d+)?)*)")
-_FAULT = re.compile(r"(\d{3}|[a-z]+?)(?:x(\d{1,3}))?(?:@(\d{1,6}(?:\.\d{1,3})?))?(?:x(\d{1,3}))?")
+_NAME = re.compile(
+    r"(?:friendly|(\d{1,7})-(\d{1,7})-(\d{1,7}))((?:![a-z0-9]+(?:@\d+(?:\.\d+)?)?(?:x\d+)?)*)", re.ASCII
+)
+_FAULT = re.compile(r"(\d{3}|[a-z]+?)(?:x(\d{1,3}))?(?:@(\d{1,6}(?:\.\d{1,3})?))?(?:x(\d{1,3}))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

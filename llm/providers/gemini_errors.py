@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -39,6 +40,10 @@ _BY_STATUS: dict[int, type[LLMError]] = {
 }
 
 
+# A quota of nothing: the model is not part of the plan, and waiting does not help.
+_NO_QUOTA = re.compile(r"limit: 0(?:\.0+)?(?!\d|\.\d)")
+
+
 def error_from_body(status: int, headers: Mapping[str, str], body: Any) -> LLMError:
     """``body`` is the parsed JSON: the error object, what wraps it, or a list of that.
 
@@ -73,7 +78,7 @@ def _class_for(status: int, name: str, message: str, details: list[Mapping[str, 
 
 
 def _class_for_quota(message: str, details: list[Mapping[str, Any]]) -> type[LLMError]:
-    if "limit: 0" in message and "limit: 0." not in message.replace("limit: 0.0", "limit: 0"):
+    if _NO_QUOTA.search(message):
         return NotAvailable
     violations = [
         violation

@@ -48,10 +48,15 @@ class OpenAICompatibleProvider:
                     for event in reader.read(payloads[0]):
                         yield event
                     continue
-                text = ""
+                # What arrived together goes on together: neighbouring pieces are one delta.
+                text, failure = "", None
                 for payload in payloads:
-                    for event in reader.read(payload):
-                        # Neighbouring pieces that arrived together are one delta.
+                    try:
+                        events = reader.read(payload)
+                    except LLMError as error:
+                        failure = error
+                        break
+                    for event in events:
                         if type(event) is TextDelta:
                             text += event.text
                             continue
@@ -61,6 +66,8 @@ class OpenAICompatibleProvider:
                         yield event
                 if text:
                     yield TextDelta(text)
+                if failure is not None:
+                    raise failure
             for event in reader.finish():
                 yield event
 
@@ -145,9 +152,19 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[list[bytes]
                 yield payloads
     except EventTooLarge as error:
         raise ProviderError("an event of the stream is too large") from error
+    except aiohttp.ClientError:
+        payloads = parser.feed(_left_behind(response.content))
+        if payloads:
+            yield payloads
+        raise
     last = parser.close()
     if last and last != [b"[DONE]"]:
         yield last
+
+
+def _left_behind(content: aiohttp.StreamReader) -> bytes:
+    """What arrived before the connection was lost: aiohttp raises without handing it out."""
+    return b"".join(getattr(content, "_buffer", ()))
 
 
 async def _whole(response: aiohttp.ClientResponse) -> AsyncIterator[list[bytes]]:
