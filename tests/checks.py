@@ -26,7 +26,7 @@ DEPLOYMENT = {
 
 SECRETS = {
     "Google API key": re.compile(r"AIza[0-9A-Za-z_-]{35}"),
-    "OpenAI or Anthropic key": re.compile(r"sk-(?:ant-|proj-)?[A-Za-z0-9_-]{32,}"),
+    "OpenAI or Anthropic key": re.compile(r"\bsk-(?:ant-|proj-)?[A-Za-z0-9_-]{32,}"),
     "AWS key": re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
     "GitHub token": re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36,}"),
     "private key": re.compile(r"-----BEGIN (?:RSA |EC |OPENSSH |DSA )?PRIVATE KEY-----"),

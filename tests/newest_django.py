@@ -26,10 +26,10 @@ FAST = "not story and not browser and not long and not live"
 def find_python() -> str | None:
     """The first Python that is new enough and can make environments; each is asked, not believed."""
     question = f"import sys, venv, ensurepip; sys.exit(sys.version_info < {OLDEST})"
-    for path in candidates():  # type: ignore[no-untyped-call]  # start.py is for old Pythons too
+    for path in candidates():
         done = subprocess.run([path, "-c", question], capture_output=True, check=False)
         if done.returncode == 0:
-            return str(path)
+            return path
     return None
 
 
