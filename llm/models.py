@@ -153,15 +153,20 @@ class ModelProfile(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="llm_model_output_tokens_fit",
+                violation_error_message="The answer lengths must be 1 <= minimum <= default <= maximum.",
                 condition=Q(minimum_output_tokens__gte=1)
                 & Q(minimum_output_tokens__lte=F("default_output_tokens"))
                 & Q(default_output_tokens__lte=F("max_output_tokens")),
             ),
             models.CheckConstraint(
-                name="llm_model_context_not_empty", condition=Q(context_window_tokens__gte=1)
+                name="llm_model_context_not_empty",
+                violation_error_message="The context window must hold at least one token.",
+                condition=Q(context_window_tokens__gte=1),
             ),
             models.CheckConstraint(
-                name="llm_model_estimate_never_low", condition=Q(estimate_percent__gte=100)
+                name="llm_model_estimate_never_low",
+                violation_error_message="The estimate must be at least 100 percent of the count.",
+                condition=Q(estimate_percent__gte=100),
             ),
         ]
 
@@ -173,11 +178,6 @@ class ModelProfile(models.Model):
         provider_name, _, name = self.model_id.partition(":")
         if not name or (self.provider_id is not None and provider_name != self.provider.name):
             errors["model_id"] = "The id must be the provider's name, a colon and the model's name."
-        if self.default_output_tokens is not None and self.max_output_tokens is not None:
-            if self.default_output_tokens > self.max_output_tokens:
-                errors["default_output_tokens"] = "More than the model's maximum."
-            if (self.minimum_output_tokens or 0) > self.default_output_tokens:
-                errors["minimum_output_tokens"] = "More than the default length."
         if self.default_temperature is not None and not 0 <= self.default_temperature <= self.max_temperature:
             errors["default_temperature"] = "Between 0 and the model's highest temperature."
         if errors:

@@ -63,7 +63,7 @@ def test_it_asks_before_a_price_changes_tenfold() -> None:
     [
         ("nobody:x", {}, "no provider"),
         ("openai:", {}, "colon"),
-        ("openai:new", {"max_output": 0}, "default length|greater"),
+        ("openai:new", {"max_output": 0}, "1 <= minimum"),
         ("openai:new", {"input_usd": "1"}, "both"),
         ("openai:new", {"input_usd": "-1", "output_usd": "1"}, "negative"),
         ("openai:new", {"input_usd": "dear", "output_usd": "1"}, "price"),
