@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import psutil
+
 from tests.bench.outcome import Outcome
-from tests.bench.processes import Child
+from tests.bench.processes import Child, tree_cpu_seconds
 from tests.bench.script import Script, now_us
 
 _stream_numbers = itertools.count(1)
@@ -69,6 +71,7 @@ class Run:
     cpu_seconds: dict[str, float]  # by part, less idle
     client_cpu_seconds: float
     client_lags_us: list[int]
+    foreign_share: float  # of the machine's CPU, by processes that are no part of the benchmark
 
     def tokens_in_window(self) -> int:
         start, end = self.window_us
@@ -146,11 +149,11 @@ def _play(
         client.say({"start_us": start_us})
         window = (start_us + window_us[0], start_us + window_us[1])
         _sleep_until(window[0])
-        before = target.cpu()
+        before, machine = target.cpu(), machine_cpu()
         if at_window is not None:
             at_window((window_us[1] - window_us[0]) / 1e6)
         _sleep_until(window[1])
-        after = target.cpu()
+        after, machine_after = target.cpu(), machine_cpu()
         result = client.hear()
     finally:
         client.stop()
@@ -160,7 +163,18 @@ def _play(
         for part in after
     }
     outcomes = [Outcome(**each) for each in result["outcomes"]]
-    return Run(target.name, outcomes, window, used, result["cpu_seconds"], result["lags_us"])
+    foreign = (machine_after[0] - machine[0]) - (machine_after[1] - machine[1])
+    foreign_share = max(0.0, foreign) / (seconds * (psutil.cpu_count() or 1))
+    return Run(
+        target.name, outcomes, window, used, result["cpu_seconds"], result["lags_us"], round(foreign_share, 3)
+    )
+
+
+def machine_cpu() -> tuple[float, float]:
+    """CPU seconds used so far by the whole machine, and by the benchmark and all that it started."""
+    times = psutil.cpu_times()
+    busy = times.user + times.nice + times.system + times.irq + times.softirq
+    return busy, tree_cpu_seconds(psutil.Process())
 
 
 def _sleep_until(at_us: int) -> None:

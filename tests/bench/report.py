@@ -10,6 +10,7 @@ from typing import Any
 from tests.bench.load import Run
 
 FLOOR_LIMIT_MS_A_TOKEN = 0.12
+FOREIGN_LIMIT_SHARE = 0.10
 FAULTS = ("lost", "doubled", "disordered", "foreign", "seq_faults", "text_differs")
 
 
@@ -41,6 +42,7 @@ class Figures:
     cpu_ms_a_token_by_part: dict[str, float]
     client_lag_p99_ms: float
     client_cpu_share: float
+    foreign_share: float  # of the machine, taken by others; the worst round
     ends: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -71,6 +73,7 @@ def figures(scenario: str, runs: Sequence[Run]) -> Figures:
         },
         client_lag_p99_ms=round(percentile(lags, 0.99), 2),
         client_cpu_share=round(sum(run.client_cpu_seconds for run in runs) / max(seconds, 0.001), 3),
+        foreign_share=max(run.foreign_share for run in runs),
         ends=ends,
     )
 
@@ -160,4 +163,8 @@ def table(rows: Sequence[Figures]) -> str:
             f"{'':<24} client: loop lag p99 {row.client_lag_p99_ms} ms, {row.client_cpu_share:.0%} of a core;"
             f" {row.tokens} tokens counted"
         )
+        if row.foreign_share > FOREIGN_LIMIT_SHARE:
+            lines.append(
+                f"{'':<24} others took {row.foreign_share:.0%} of the machine: these latencies say little"
+            )
     return "\n".join(lines)
