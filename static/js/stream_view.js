@@ -17,8 +17,27 @@ const LONGEST_INTERVAL_MS = 250;
 
 const MORPH_OPTIONS = {
   /** @param {HTMLElement} old @param {HTMLElement} fresh */
-  onBeforeElUpdated: (old, fresh) => !isEnhancedFrom(old, fresh),
+  onBeforeElUpdated: (old, fresh) => {
+    if (isEnhancedFrom(old, fresh)) return false;
+    growTexts(old, fresh);
+    return true;
+  },
 };
+
+/** Longer texts are appended to, not replaced: a selection inside them survives. @param {Element} old @param {Element} fresh */
+function growTexts(old, fresh) {
+  let [node, next] = [old.firstChild, fresh.firstChild];
+  for (; node && next; [node, next] = [node.nextSibling, next.nextSibling]) {
+    if (node instanceof Text && next instanceof Text) growText(node, next.data);
+  }
+}
+
+/** @param {Text} node @param {string} data */
+function growText(node, data) {
+  if (node.data === data) return;
+  if (data.startsWith(node.data)) node.appendData(data.slice(node.data.length));
+  else node.data = data;
+}
 
 export class StreamView {
   splitter = new BlockSplitter(markdown);
@@ -184,6 +203,6 @@ function patchNode(current, fresh) {
   if (current instanceof HTMLElement && fresh instanceof HTMLElement && current.tagName === fresh.tagName) {
     morphdom(current, fresh, MORPH_OPTIONS);
   } else if (current instanceof Text && fresh instanceof Text) {
-    if (current.data !== fresh.data) current.data = fresh.data;
+    growText(current, fresh.data);
   } else current.replaceWith(fresh);
 }

@@ -1,0 +1,72 @@
+"""What a person does on the chat page, for the browser stories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
+from playwright.async_api import Locator, Page, expect
+
+WAIT_MS = 15_000
+expect.set_options(timeout=WAIT_MS)
+
+
+class Chat:
+    def __init__(self, page: Page, base: str) -> None:
+        self.page = page
+        self.base = base
+        self.frames: list[str] = []
+        page.set_default_timeout(WAIT_MS)
+        page.on("websocket", self._listen)
+
+    def _listen(self, socket: Any) -> None:
+        socket.on("framesent", lambda payload: self.frames.append(str(payload)))
+
+    async def sign_in(self, user: User) -> None:
+        """With a session made here: how one signs in by hand has a story of its own."""
+        client = Client()
+        await sync_to_async(client.force_login)(user)
+        cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+        await self.page.context.add_cookies(
+            [{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": self.base}]
+        )
+        await self.page.goto(self.base)
+        await self.ready()
+
+    async def ready(self) -> None:
+        await expect(self.page.locator("html[data-ready]")).to_be_attached()
+
+    async def reload(self) -> None:
+        await self.page.reload()
+        await self.ready()
+
+    async def use(self, model: str) -> None:
+        """Choose a model that the picker does not list: the demo's names are a grammar, not a list."""
+        await self.page.evaluate(
+            "model => { document.querySelector('input[name=model]:checked').value = model }", model
+        )
+
+    async def ask(self, text: str, model: str = "demo:100-40-10") -> None:
+        await self.use(model)
+        await self.page.fill("#message", text)
+        await self.page.press("#message", "Enter")
+
+    @property
+    def answer(self) -> Locator:
+        """The last answer."""
+        return self.page.locator(".thread .answer").last
+
+    @property
+    def prose(self) -> Locator:
+        return self.answer.locator(".prose")
+
+    async def until(self, state: str) -> None:
+        await expect(
+            self.page.locator(f".thread .turn:last-child .answer[data-state={state}]")
+        ).to_be_attached()
+
+    async def text(self) -> str:
+        return (await self.prose.text_content()) or ""

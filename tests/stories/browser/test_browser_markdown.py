@@ -1,0 +1,147 @@
+"""Both renderers against each other and against hostile text, in a real browser under a strict policy."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Dialog, Page, Route
+
+from chatsite.launcher.bundle import find_node
+from conversations.markdown import to_html
+from tests.conversations.markdown_corpus import CORPORA, corpus_texts, exfiltration_texts, hostile_texts
+from tests.stories.browser.conftest import Complaints
+from tests.stories.site import ROOT
+
+pytestmark = pytest.mark.browser
+
+ORIGIN = "http://page.test"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; require-trusted-types-for 'script';"
+    " trusted-types dompurify"
+)
+PAGE = '<!doctype html><html lang="en"><title>t</title><body><script src="/harness.js"></script></body>'
+ANSWER = (ROOT / "tests" / "js" / "answer.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def harness(bundle: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    node = find_node()
+    assert node is not None
+    made = tmp_path_factory.mktemp("harness") / "harness.js"
+    command = [node.program, "node_modules/esbuild/bin/esbuild", "tests/js/harness.js", "--bundle"]
+    options = ["--format=iife", "--target=es2022", "--log-level=warning", f"--outfile={made}"]
+    subprocess.run([*command, *options], cwd=ROOT, check=True)
+    return made
+
+
+@pytest_asyncio.fixture
+async def page(browser: Browser, harness: Path, complaints: Complaints) -> AsyncIterator[Page]:
+    context = await browser.new_context()
+    made = await context.new_page()
+    complaints.watch(made)
+    outside: list[str] = []
+
+    async def serve(route: Route) -> None:
+        url = route.request.url
+        if url == f"{ORIGIN}/harness.js":
+            await route.fulfill(path=harness, content_type="text/javascript")
+        elif url == f"{ORIGIN}/":
+            headers = {"Content-Security-Policy": POLICY}
+            await route.fulfill(body=PAGE, content_type="text/html", headers=headers)
+        else:
+            outside.append(url)
+            await route.abort()
+
+    await context.route("**/*", serve)
+    dialogs: list[str] = []
+
+    async def dismiss(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        await dialog.dismiss()
+
+    made.on("dialog", dismiss)
+    await made.goto(f"{ORIGIN}/")
+    yield made
+    assert outside == []
+    assert dialogs == []
+    await context.close()
+
+
+async def call(page: Page, name: str, *arguments: Any) -> Any:
+    return await page.evaluate("([name, args]) => window.harness[name](...args)", [name, list(arguments)])
+
+
+@pytest.mark.skipif(not CORPORA.is_dir(), reason="the corpora are not here")
+async def test_it_renders_the_specifications_as_the_server_does(page: Page) -> None:
+    texts = corpus_texts()
+    server = [to_html(text) for text in texts]
+    browser = await call(page, "parity", texts)
+    # Two serialisers may write the same page in two ways: then the pages are compared, not the strings.
+    unequal = [pair for pair in zip(server, browser, strict=True) if pair[0] != pair[1]]
+    assert await call(page, "differing", unequal) == []
+    assert len(unequal) < len(texts) / 50
+
+
+@pytest.mark.skipif(not CORPORA.is_dir(), reason="the corpora are not here")
+@pytest.mark.parametrize("size", [1, 7])
+async def test_it_streams_to_the_same_page_as_one_render(page: Page, size: int) -> None:
+    texts = [text for text in corpus_texts() if len(text) < 2_000]
+    server = [to_html(text) for text in texts]
+    assert await call(page, "streams", texts, server, size) == []
+
+
+async def test_it_streams_an_answer_to_the_same_page_however_it_is_cut(page: Page) -> None:
+    for size in (1, 2, 3, 5, 8, 13, 21, 34, 55):
+        assert await call(page, "streams", [ANSWER], [to_html(ANSWER)], size) == [], size
+
+
+@pytest.mark.skipif(not CORPORA.is_dir(), reason="the corpora are not here")
+async def test_it_shows_hostile_text_without_running_or_fetching_anything(page: Page) -> None:
+    texts = hostile_texts()
+    assert len(texts) > 4_000
+    assert await call(page, "attack", texts, 10_000) == []
+
+
+@pytest.mark.skipif(not CORPORA.is_dir(), reason="the corpora are not here")
+async def test_it_fetches_nothing_at_any_prefix_of_an_answer_that_leaks(page: Page) -> None:
+    texts = exfiltration_texts()
+    assert len(texts) > 80
+    assert await call(page, "attack", [text for text in texts if len(text) < 1_000], 1) == []
+
+
+async def test_it_keeps_the_selection_while_the_text_grows(page: Page) -> None:
+    selected = await page.evaluate(
+        """() => {
+             const { StreamView, stage } = window.harness;
+             const view = new StreamView(stage);
+             const push = (text) => { view.pending = text; view.flush(); };
+             push('The first sentence stays selected');
+             const text = stage.querySelector('p').firstChild;
+             getSelection().setBaseAndExtent(text, 4, text, 18);
+             const more = [' while', ' more', ' comes.', '\\n\\nNext', ' paragraph', '\\n\\nThird'];
+             for (const piece of more) push(piece);
+             return String(getSelection());
+           }"""
+    )
+    assert selected == "first sentence"
+
+
+async def test_it_leaves_settled_blocks_alone(page: Page) -> None:
+    same = await page.evaluate(
+        """() => {
+             const { StreamView, stage } = window.harness;
+             const view = new StreamView(stage);
+             const push = (text) => { view.pending = text; view.flush(); };
+             push('# One\\n\\nTwo\\n\\nThree');
+             push('\\n\\nFour');
+             const nodes = [...stage.children].slice(0, 2);
+             for (let i = 0; i < 30; i += 1) push(`\\n\\nMore **${i}**`);
+             return nodes.every((node, i) => stage.children[i] === node);
+           }"""
+    )
+    assert same is True
