@@ -52,6 +52,7 @@ class GeminiProvider:
         self.api_key = api_key
         self._client: Client | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._opening = asyncio.Lock()
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[StreamEvent]:
         reader = _AnswerReader()
@@ -102,24 +103,18 @@ class GeminiProvider:
         return contents, config
 
     async def _open_client(self) -> Client:
-        # Half a second and 40 MB: off the loop, and only where Gemini is spoken to.
-        genai, types = await asyncio.to_thread(_import_sdk)
-        if self._client is None:
-            self._session = aiohttp.ClientSession(
-                connector=_Connector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS, ttl_dns_cache=60),
-                timeout=aiohttp.ClientTimeout(total=None),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=True,
-            )
-            options = types.HttpOptions(
-                base_url=self.profile.provider.base_url or None,
-                api_version=API_VERSION,
-                aiohttp_client=self._session,
-                retry_options=types.HttpRetryOptions(attempts=1),
-            )
-            self._client = genai.Client(api_key=self.api_key, vertexai=False, http_options=options)
-        client: Client = self._client
-        return client
+        async with self._opening:
+            if self._session is None:
+                self._session = aiohttp.ClientSession(
+                    connector=_Connector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS, ttl_dns_cache=60),
+                    timeout=aiohttp.ClientTimeout(total=None),
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    trust_env=True,
+                )
+            if self._client is None:
+                base_url = self.profile.provider.base_url
+                self._client = await asyncio.to_thread(_make_client, self.api_key, base_url, self._session)
+            return self._client
 
     def _translate(self, error: Exception) -> LLMError:
         from google.genai import errors
@@ -200,10 +195,20 @@ class _AnswerReader:
         )
 
 
-def _import_sdk() -> tuple[Any, Any]:
+def _make_client(api_key: str, base_url: str, session: aiohttp.ClientSession) -> Client:
+    """Takes most of a second and 40 MB the first time: off the loop, and only when needed."""
     from google import genai
     from google.genai import types
 
     # It tells of automatic function calling at every call, even where that is off.
     logging.getLogger("google_genai").setLevel(logging.WARNING)
-    return genai, types
+    options = types.HttpOptions(
+        base_url=base_url or None,
+        api_version=API_VERSION,
+        aiohttp_client=session,
+        retry_options=types.HttpRetryOptions(attempts=1),
+    )
+    # The SDK builds its validators on first use, which would hold up the first answer.
+    types.GenerateContentConfig(max_output_tokens=1)
+    types.GenerateContentResponse.model_validate({"candidates": [{"content": {"parts": [{"text": "warm"}]}}]})
+    return genai.Client(api_key=api_key, vertexai=False, http_options=options)
