@@ -13,7 +13,7 @@ from llm.messages import ChatRequest, Message
 from llm.providers import openai_compatible, sse
 from llm.providers.openai_compatible import DEFAULT_BASE_URL, OpenAICompatibleProvider
 from llm.stream import Finish, TextDelta, ThoughtDelta
-from tests.fakes.http_server import Reply, Send, Stall
+from tests.fakes.http_server import At, Reply, Send, Stall
 from tests.fakes.provider_server import JSON_HEADERS, ProviderServer
 from tests.fakes.wire import Counts, OpenAIDialect, data
 from tests.llm.making import API_KEY, make_profile, make_request, run
@@ -110,6 +110,16 @@ async def test_it_needs_neither_done_nor_a_last_blank_line(
     assert (outcome.text, outcome.reasons) == ("Hi", ["stop"])
     server.script(Reply([Send(f"data: {chunk}\n\ndata: [DONE]".encode())]))
     assert (await run(provider, make_request("any"))).reasons == ["stop"]
+
+
+async def test_it_uses_a_connection_again_whose_end_comes_late(
+    server: ProviderServer, provider: OpenAICompatibleProvider
+) -> None:
+    late = Reply([Send(WIRE.text("Hi") + WIRE.end("stop", None)), At(0.01)])
+    server.script(late, late)
+    for _ in range(2):
+        assert (await run(provider, make_request("any"))).reasons == ["stop"]
+    assert server.connection_count == 1
 
 
 async def test_it_does_not_wait_for_a_server_that_stays_after_done(

@@ -146,6 +146,17 @@ GOLDEN: list[tuple[str, str, dict[str, Any], tuple[int | None, ...]]] = [
         (12, 11, None, 342, 340, 354),
     ),
     (
+        "reasoning beside a longer completion is known by the total",
+        "openai",
+        {
+            "prompt_tokens": 10,
+            "completion_tokens": 50,
+            "total_tokens": 90,
+            "completion_tokens_details": {"reasoning_tokens": 30},
+        },
+        (10, None, None, 80, 30, 90),
+    ),
+    (
         "a local server without details",
         "openai",
         {
