@@ -33,12 +33,6 @@ def record_refusal(refusal: BudgetExceeded, *, now: datetime | None = None) -> l
             )
             for kind in (BudgetEvent.REFUSED, "100")
         ]
-        if any(events):
-            sql.run(
-                "UPDATE billing_bucket SET notified_percent = 100"
-                " WHERE id = %s AND limit_version = %s AND notified_percent < 100",
-                (bucket_id, refusal.limit_version),
-            )
     return [event for event in events if event is not None]
 
 

@@ -20,7 +20,6 @@ def test_the_first_refusal_is_an_event_and_counts_as_reaching_the_limit() -> Non
     play.budget(120)
     events = record_refusal(refuse(), now=play.NOON)
     assert [event.kind for event in events] == ["refused", "100"]
-    assert play.user_bucket().notified_percent == 100
     assert play.broken() == []
 
 
@@ -29,6 +28,15 @@ def test_later_refusals_are_silent() -> None:
     record_refusal(refuse(), now=play.NOON)
     assert record_refusal(refuse(), now=play.NOON) == []
     assert BudgetEvent.objects.count() == 2
+
+
+def test_a_refusal_hides_no_threshold() -> None:
+    play.budget(500)
+    hold = play.dispatched(input_tokens=100, wanted_output_tokens=400)
+    record_refusal(refuse(), now=play.NOON)
+    assert [event.kind for event in play.settle(hold, 100, 300).events] == ["75"]
+    assert BudgetEvent.objects.count() == 3
+    assert play.broken() == []
 
 
 def test_a_limit_that_was_reached_is_not_reported_twice() -> None:

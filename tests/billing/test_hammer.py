@@ -1,0 +1,162 @@
+"""Real processes on one real database, all at once: nothing is over, nothing is doubled, nothing drifts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from billing import accounts, books, budgets
+from billing.models import BillingGroup, Bucket, BudgetEvent, Hold, LedgerEntry
+from tests.billing import play
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ROOT = Path(__file__).resolve().parents[2]
+PROCESSES = 64 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 4
+START = "import django; django.setup(); from tests.billing.hammer import main; main()"
+
+
+def database_url() -> str:
+    """The test database, as other processes reach it."""
+    found = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{found['NAME']}"
+    password = f":{found['PASSWORD']}" if found["PASSWORD"] else ""
+    return f"postgres://{found['USER']}{password}@{found['HOST']}:{found['PORT']}/{found['NAME']}"
+
+
+def hammer(plans: list[dict[str, Any]]) -> Counter[str]:
+    """Run one process per plan, start them together, and add up what they report."""
+    environment = {**os.environ, "DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", START, json.dumps(plan)],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for plan in plans
+    ]
+    total: Counter[str] = Counter()
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        for process in processes:
+            assert process.stdout is not None
+            total.update(json.loads(process.stdout.readline()))
+            process.wait(timeout=60)
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    assert [word for word in total if word.startswith("error")] == []
+    return total
+
+
+def spending(clients: int, **changes: Any) -> dict[str, Any]:
+    plan = {"work": "spend", "clients": clients, "user_ids": [1], "input_tokens": 60, "output_tokens": 40}
+    return {**plan, "over": 0, "calls": 0, **changes}
+
+
+def assert_books() -> None:
+    assert [finding.invariant.name for finding in books.check_books() if not finding.ok] == []
+    assert not Hold.objects.alive().exists()
+    assert not Bucket.objects.exclude(held=0).exists()
+
+
+@pytest.mark.parametrize("over", [0, 7])
+def test_64_clients_on_a_budget_worth_exactly_n_calls(over: int) -> None:
+    """Each call takes 100 tokens and uses ``over`` more input than it held."""
+    budget = play.budget(100 * 57, now=timezone.now())
+    total = hammer([spending(64 // PROCESSES, over=over) for _ in range(PROCESSES)])
+    bucket = Bucket.objects.get(budget=budget)
+    # Admitted is the most that the limit allows; beyond it is only what nobody could have held.
+    if over == 0:
+        assert total["admitted"] == 57
+    assert 5_700 - 100 < bucket.posted <= 5_700 + 57 * over
+    assert bucket.posted - bucket.slack <= 5_700
+    assert total["refused"] == 64
+    assert total["settled"] == total["admitted"] == LedgerEntry.objects.count()
+    assert bucket.posted == total["admitted"] * (100 + over)
+    assert bucket.slack == total["admitted"] * over
+    assert total["events"] == BudgetEvent.objects.count() == 4
+    assert_books()
+
+
+def test_first_calls_of_an_unknown_user() -> None:
+    """litellm#40095: eight parallel first calls of somebody whom the ledger has never seen."""
+    accounts.default_plan().budgets.update(limit_units=300)
+    total = hammer([spending(4, user_ids=[77]) for _ in range(2)])
+    assert (total["admitted"], total["refused"]) == (3, 8)
+    assert_books()
+
+
+def test_five_parallel_calls_on_a_limit_of_one_hundred() -> None:
+    """litellm#18730: they used 663."""
+    play.budget(100, now=timezone.now())
+    total = hammer([spending(5, input_tokens=33, output_tokens=67)])
+    assert (total["admitted"], LedgerEntry.objects.count()) == (1, 1)
+    assert play.user_bucket().posted == 100
+    assert_books()
+
+
+def test_a_shared_budget_of_a_conversation() -> None:
+    """litellm#34732: check, then add, by parallel calls of one session."""
+    play.budget(None, now=timezone.now())
+    budget = play.budget(1_000, scope="conversation", scope_id=play.CONVERSATION, period="none")
+    total = hammer([spending(8, user_ids=users) for users in ([1, 2], [3, 4])])
+    assert total["admitted"] == 10
+    assert play.bucket(budget).posted == 1_000
+    assert_books()
+
+
+def test_ten_people_of_a_group_with_eight_tabs_each() -> None:
+    group = BillingGroup.objects.create(name="team")
+    for user_id in range(1, 11):
+        accounts.join_group(user_id=user_id, group=group)
+    play.price()
+    # 60 x 100 + 40 x 400 nano-USD a call: 33 of them.
+    budget = budgets.set_budget(
+        scope="group", scope_id=group.pk, unit="nanousd", limit_units=33 * 22_000 + 21_999, period="month"
+    )
+    total = hammer([spending(8, user_ids=[user_id, user_id + 5]) for user_id in range(1, 6)])
+    assert total["admitted"] == 33
+    assert play.bucket(budget).posted == 33 * 22_000
+    assert_books()
+
+
+def test_settle_against_sweep_against_release() -> None:
+    """Each hold is closed by exactly one of them, and the books say by whom."""
+    play.budget(None, now=timezone.now())
+    play.budget(None, scope="everyone", now=timezone.now())
+    long_ago = timezone.now() - timedelta(minutes=5)
+    placed = [str(play.dispatched(now=long_ago).pk) for _ in range(150)]
+    total = hammer(
+        [
+            {"work": "close", "by": by, "clients": 2, "user_ids": [1], "holds": placed}
+            for by in ("settle", "sweep", "release", "settle")
+        ]
+    )
+    assert total["settle"] + total["sweep"] + total["release"] == 150
+    states = Counter(Hold.objects.values_list("state", flat=True))
+    assert states["released"] == total["release"]
+    assert states["settled"] == total["settle"] + total["sweep"] == LedgerEntry.objects.count()
+    assert LedgerEntry.objects.filter(bearer="house").count() == total["sweep"]
+    assert_books()
