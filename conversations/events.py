@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from billing.budgets import Meter
+from billing.receipts import usd
 from conversations.exceptions import Refusal
 from conversations.models import Generation, State
 from conversations.outcomes import describe_error
@@ -84,13 +85,19 @@ def budget_changed(meter: Meter) -> Event:
         "scope": meter.scope,
         "unit": meter.unit,
         "period": meter.period,
-        "used": meter.used,
-        "held": meter.held,
-        "limit": meter.limit,
+        "model": meter.model,
+        "used": _amount(meter, meter.used),
+        "held": _amount(meter, meter.held),
+        "limit": None if meter.limit is None else _amount(meter, meter.limit),
         "percent": meter.percent,
         "level": meter.level,
         "resets_at": iso(meter.resets_at),
     }
+
+
+def _amount(meter: Meter, units: int) -> int | str | None:
+    """Tokens, or US dollars as a decimal string."""
+    return usd(units) if meter.unit == "usd" else units
 
 
 def budgets_changed(meters: Sequence[Meter]) -> list[Event]:

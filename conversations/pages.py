@@ -15,7 +15,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from conversations.forms import SignInForm, SignUpForm
 from conversations.models import Conversation, Generation, Preferences
@@ -75,7 +75,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 @trusted_types
 def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     user = _user(request)

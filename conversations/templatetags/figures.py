@@ -101,7 +101,7 @@ def receipt_line(receipt: Mapping[str, Any]) -> str:
     mark = "~" if receipt["estimated"] else ""
     charged = receipt.get("charged") is not False
     parts = [
-        mark + tokens(receipt["total_tokens"]),
+        mark + tokens(receipt["total_tokens"]) if charged or receipt["total_tokens"] else "",
         duration(receipt["duration_ms"]),
         money(receipt["cost_usd"]) if charged else "",
         "estimated" if receipt["estimated"] else "",
@@ -162,7 +162,7 @@ def budget_text(meter: Meter) -> str:
 
 @register.filter
 def budget_key(meter: Meter) -> str:
-    return f"{meter.scope}:{meter.unit}:{meter.period}"
+    return f"{meter.scope}:{meter.unit}:{meter.period}:{meter.model or ''}"
 
 
 @register.filter

@@ -137,6 +137,9 @@ function act(action, turnId) {
   if (action === "copy") {
     const generation = turn?.generationId ? thread.generations[turn.generationId] : null;
     if (generation) copy(textOf(generation), element?.querySelector("[data-action=copy]"));
+  } else if (action === "regenerate" && turn && isSameModel(turn)) {
+    picker.open();
+    say("Choose another model, then try again");
   } else if (["retry", "regenerate", "continue"].includes(action)) {
     hideBanner();
     dispatch({ type: `local.${action}`, turn_id: turnId, generation_id: crypto.randomUUID(), ...picker.parameters() });
@@ -146,6 +149,12 @@ function act(action, turnId) {
     drafts.write(turn.text);
     composer.field.focus();
   } else if (action === "new_conversation") location.assign("/");
+}
+
+/** Whether asking again would ask the model that has just failed. @param {import("./thread.js").Turn} turn */
+function isSameModel(turn) {
+  const generation = turn.generationId ? thread.generations[turn.generationId] : null;
+  return generation?.model === picker.parameters().model;
 }
 
 /** The Markdown of an answer: known if it was streamed here, else asked for. @param {import("./thread.js").Generation} generation */
@@ -245,8 +254,8 @@ function connect() {
 
 let connectedOnce = false;
 
-/** @param {import("./socket.js").Status} status @param {number | null} retryAtMs */
-function showConnection(status, retryAtMs) {
+/** @param {import("./socket.js").Status} status */
+function showConnection(status) {
   chat.dataset.connection = status;
   if (status === "open") {
     connection.hidden = true;
@@ -260,11 +269,25 @@ function showConnection(status, retryAtMs) {
     showBanner(`Connection lost. Nothing is lost: we keep trying.${queued}`, "connection", "Retry now", () => socket?.retryNow());
     if (connectedOnce) say("Connection lost, reconnecting");
     connectedOnce = false;
+    if (socket && socket.attempt > 1) findReason();
   } else if (status === "refused") {
     connection.hidden = false;
     showBanner("You are signed out here. Your text is kept.", "bad", "Sign in", () => location.reload());
   }
-  void retryAtMs;
+}
+
+/** A handshake is refused without a reason; the page's own address tells it. */
+async function findReason() {
+  const url = chat.dataset.url;
+  if (!url) return;
+  const response = await fetch(url, { method: "HEAD", redirect: "manual" }).catch(() => null);
+  if (response?.type === "opaqueredirect") {
+    socket?.stop();
+    showConnection("refused");
+  } else if (response?.status === 404) {
+    socket?.stop();
+    showBanner("This conversation does not exist any more. Your text is kept.", "bad", "New chat", () => location.assign("/"));
+  }
 }
 
 // --- Small things ---------------------------------------------------------------------

@@ -62,7 +62,7 @@ export class Meter {
 
   /** @param {any} budget an event budget.changed */
   update(budget) {
-    const key = `${budget.scope}:${budget.unit}:${budget.period}`;
+    const key = `${budget.scope}:${budget.unit}:${budget.period}:${budget.model ?? ""}`;
     const row = this.root.querySelector(`[data-budget="${CSS.escape(key)}"]`);
     if (row instanceof HTMLElement) {
       fill(row, budget);

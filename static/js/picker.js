@@ -18,6 +18,11 @@ export function pickerOf(root, onChange) {
     }
   });
   return {
+    open() {
+      root.setAttribute("open", "");
+      const chosen = root.querySelector("input:checked");
+      if (chosen instanceof HTMLElement) chosen.focus();
+    },
     /** What a question is sent with. @returns {{ model?: string }} */
     parameters() {
       const chosen = root.querySelector("input:checked");

@@ -16,7 +16,9 @@ export class StickToBottom {
       if (event.deltaY < 0 && !event.ctrlKey) this.#unpin();
     }, { passive: true });
     jump.addEventListener("click", () => this.pin());
-    new ResizeObserver(() => this.follow()).observe(scroller);
+    // Content grows by more than text: colours, formulas, blocks that are laid out when they come near.
+    const observer = new ResizeObserver(() => this.follow());
+    for (const element of [scroller, ...scroller.children]) observer.observe(element);
   }
 
   get #distance() {

@@ -101,13 +101,14 @@ export class StreamView {
     if (!added) return;
     this.pending = "";
     const hadText = this.splitter.text !== "";
-    if (!this.#growFence(added)) {
-      const { settled, tail } = this.splitter.append(added);
-      const settledHtml = settled ? sanitise(settled) : "";
-      const tailHtml = sanitise(tail);
-      this.#patch(settledHtml, tailHtml);
-    }
+    if (!this.#growFence(added)) this.#render(added);
     this.onFlush(hadText);
+  }
+
+  /** @param {string} added */
+  #render(added) {
+    const { settled, tail } = this.splitter.append(added);
+    this.#patch(settled ? sanitise(settled) : "", sanitise(tail));
   }
 
   /**
@@ -124,14 +125,16 @@ export class StreamView {
       return;
     }
     this.flush();
-    if (this.splitter.hasReferences || this.splitter.fence) {
-      // A link may be defined after its use; an open fence grew without a render.
+    if (this.splitter.hasReferences) {
+      // A link may be defined after its use.
       const whole = sanitise(this.splitter.renderAll());
       this.settledNodes = 0;
       this.settledHtml = "";
       this.#patch("", whole);
-    }
-    if (html && String(sanitise(html)) !== this.settledHtml + this.tailHtml) this.#replace(html);
+    } else if (this.splitter.fence || this.splitter.heldReturn) this.#render("");
+    const shown = this.settledHtml + this.tailHtml;
+    // The strings are equal as a rule; where two serialisers differ, the sanitised form decides.
+    if (html && html !== shown && String(sanitise(html)) !== shown) this.#replace(html);
     enhance(this.element.childNodes);
   }
 

@@ -98,7 +98,9 @@ const handlers = {
   "local.send": (thread, { turn_id, text }) => {
     const known = thread.turns.some((turn) => turn.id === turn_id);
     const turn = { id: turn_id, text, generationId: null, status: /** @type {const} */ ("sending"), refusal: null };
-    return { thread: known ? thread : { ...thread, turns: [...thread.turns, turn] }, effects: [] };
+    // A refused question has gone back into the composer: asking anew takes its place.
+    const kept = thread.turns.filter((one) => one.status !== "refused");
+    return { thread: known ? thread : { ...thread, turns: [...kept, turn] }, effects: [] };
   },
   "local.stop": (thread) => {
     const generation = liveGeneration(thread);

@@ -79,7 +79,10 @@ export class ThreadView {
 
   /** @param {import("./thread.js").Thread} thread */
   update(thread) {
-    if (thread.turns !== this.shown.turns) for (const turn of thread.turns) this.#turn(turn);
+    if (thread.turns !== this.shown.turns) {
+      for (const { id } of this.shown.turns) if (!thread.turns.some((turn) => turn.id === id)) this.#remove(id);
+      for (const turn of thread.turns) this.#turn(turn);
+    }
     if (thread.generations !== this.shown.generations) {
       for (const generation of Object.values(thread.generations)) {
         if (generation !== this.shown.generations[generation.id]) {
@@ -96,6 +99,12 @@ export class ThreadView {
       const element = isLive(generation.state) && generation.seq === 0 && this.elements.get(generation.turnId);
       if (element) this.#thinking(element, generation);
     }
+  }
+
+  /** @param {string} turnId */
+  #remove(turnId) {
+    this.elements.get(turnId)?.remove();
+    this.elements.delete(turnId);
   }
 
   /** @param {import("./thread.js").Turn} turn */

@@ -118,6 +118,12 @@ test("it gives the text back when a question is refused", () => {
   assert.equal(effects[0].text, "Why?");
 });
 
+test("it puts a question asked anew in the place of the refused one", () => {
+  const refused = { type: "turn.refused", turn_id: TURN, code: "budget_exceeded", detail: "No." };
+  const { thread } = play([ask, refused, { ...ask, turn_id: "t2" }]);
+  assert.deepEqual(thread.turns.map((turn) => turn.id), ["t2"]);
+});
+
 test("it keeps the present answer when another version is refused", () => {
   const done = play([ask, accepted, started, delta(1, "a"), completed("a", 1)]).thread;
   const retry = play([{ type: "local.retry", turn_id: TURN, generation_id: "g2" }], done);
