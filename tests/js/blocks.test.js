@@ -18,6 +18,16 @@ Some *text* with \`code\`, **bold** and a [link](https://example.com).
    still two
 3. three
 
+1. loose
+
+2. items
+
+   of a list
+
+- another
+
+- loose one
+
 > quoted
 > lines
 
