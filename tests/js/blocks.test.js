@@ -107,6 +107,13 @@ test("it does not settle what a later line may still join", () => {
   assert.match(splitter.append("third\n\nfourth").settled, /one/);
 });
 
+test("it lets a list take its next item after a blank line", () => {
+  const splitter = new BlockSplitter(markdown);
+  const first = splitter.append("para\n\n1. loose\n\n2").settled;
+  const { settled, tail } = splitter.append(". items");
+  assert.equal(first + settled + tail, markdown.render("para\n\n1. loose\n\n2. items"));
+});
+
 test("it grows an open code block without a render and stops at its end", () => {
   const splitter = new BlockSplitter(markdown);
   splitter.append("```js\nlet a");
