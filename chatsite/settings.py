@@ -5,6 +5,7 @@ Every variable is described in ``.env.example``.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,9 @@ from chatsite.env import BASE_DIR, env_bool, env_float, env_int, env_list, env_s
 
 load_env_file()
 DATA_DIR = Path(env_str("CHATSITE_DATA_DIR", str(BASE_DIR / "data")))
+# Beat and the tokenizer's tables write here, wherever they run. On a read-only disk nothing needs it.
+with contextlib.suppress(OSError):
+    DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 # --- Core -----------------------------------------------------------------
 DEBUG = env_bool("DEBUG", False)
