@@ -191,7 +191,10 @@ class Supervisor:
             raise Stop
 
     def greeting(self, sign_in: Mapping[str, str]) -> str:
-        lines = ["", f"Chatsite is running: {env_str('PUBLIC_URL') or self.address.url}"]
+        public = env_str("PUBLIC_URL")
+        lines = ["", f"Chatsite is running: {public or self.address.url}"]
+        if public:
+            lines.append(f"Its proxy must pass requests on to {self.address.url}")
         name = sign_in.get("username", "")
         if sign_in.get("password"):
             lines.append(f"Sign in as {name} with the password {sign_in['password']} (shown only this once)")
@@ -199,7 +202,7 @@ class Supervisor:
             lines.append(f"Sign in as {name} with the password from CHATSITE_ADMIN_PASSWORD.")
         elif name:
             lines.append(f"Sign in as {name}.  (Forgotten? .venv/bin/python manage.py changepassword {name})")
-        if not self.address.is_loopback and not env_str("PUBLIC_URL") and not env_str("ALLOWED_HOSTS"):
+        if not self.address.is_loopback and not public and not env_str("ALLOWED_HOSTS"):
             lines.append("Other machines are refused until PUBLIC_URL or ALLOWED_HOSTS names this one.")
         lines += ["Ctrl-C stops it.", ""]
         return "\n".join(lines)
