@@ -114,9 +114,16 @@ def set_budget(
     begins in ``timezone_name``: by default the user's zone, else UTC. Raises InvalidAmount.
     """
     now = now or timezone.now()
-    key = _checked_key(scope, scope_id, unit, period, model)
-    _check_limit(limit_units)
-    _check_thresholds(thresholds)
+    key = check_budget(
+        scope=scope,
+        scope_id=scope_id,
+        unit=unit,
+        limit_units=limit_units,
+        period=period,
+        model=model,
+        thresholds=thresholds,
+        timezone_name=timezone_name,
+    )
     with transaction.atomic():
         zone = _zone(key, timezone_name, now)
         budget, created = Budget.objects.get_or_create(
@@ -154,6 +161,26 @@ def close_budget(budget: Budget, *, now: datetime | None = None) -> None:
                 plans.sync_user(account, now=now)
 
 
+def check_budget(
+    *,
+    scope: str,
+    scope_id: int | UUID | str | None,
+    unit: str,
+    limit_units: int | None,
+    period: str,
+    model: str | None = None,
+    thresholds: list[int] | None = None,
+    timezone_name: str | None = None,
+    hard: bool = True,
+) -> dict[str, str | None]:
+    """The key of the budget that ``set_budget`` would set; raises InvalidAmount as it would."""
+    _check_limit(limit_units)
+    _check_thresholds(thresholds)
+    if timezone_name is not None:
+        check_timezone(timezone_name)
+    return _checked_key(scope, scope_id, unit, period, model)
+
+
 def _checked_key(
     scope: str, scope_id: int | UUID | str | None, unit: str, period: str, model: str | None
 ) -> dict[str, str | None]:
@@ -181,13 +208,15 @@ def _check_limit(limit_units: int | None) -> None:
 
 
 def _check_thresholds(thresholds: list[int] | None) -> None:
-    if thresholds is not None and not all(type(t) is int and 0 < t <= 100 for t in thresholds):
+    if thresholds is None:
+        return
+    if not isinstance(thresholds, list) or not all(type(t) is int and 0 < t <= 100 for t in thresholds):
         raise InvalidAmount(f"thresholds are percentages from 1 to 100, not {thresholds!r}")
 
 
 def _zone(key: dict[str, str | None], timezone_name: str | None, now: datetime) -> str:
     if timezone_name is not None:
-        return check_timezone(timezone_name)
+        return timezone_name
     if key["scope_kind"] == ScopeKind.USER:
         return accounts.ensure_account(user_id=int(str(key["scope_id"])), now=now).timezone
     return "UTC"

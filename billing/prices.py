@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from billing import sql
@@ -208,24 +208,37 @@ def set_price(
     than tenfold in either direction, unless ``confirm``.
     """
     start = valid_from or timezone.now()
-    columns = _checked_columns(model, tiers)
     with transaction.atomic():
-        current = list(
-            PriceVersion.objects.select_for_update()
-            .filter(model=model, valid_to__isnull=True)
-            .order_by("above_input_tokens")
-        )
-        if current and [{name: getattr(row, name) for name in columns[0]} for row in current] == columns:
+        current = list(_open_tiers(model).select_for_update())
+        columns = check_price(model=model, tiers=tiers, confirm=confirm, current=current)
+        if [{name: getattr(row, name) for name in columns[0]} for row in current] == columns:
             return current
         if current and start <= current[0].valid_from:
             raise InvalidAmount("the new price would begin before the running one")
-        if current and not confirm:
-            _check_change(current[0], columns[0])
         PriceVersion.objects.filter(pk__in=[row.pk for row in current]).update(valid_to=start)
         return [
             PriceVersion.objects.create(model=model, valid_from=start, source=source, **tier)
             for tier in columns
         ]
+
+
+def _open_tiers(model: str) -> QuerySet[PriceVersion]:
+    return PriceVersion.objects.filter(model=model, valid_to__isnull=True).order_by("above_input_tokens")
+
+
+def check_price(
+    *,
+    model: str,
+    tiers: Sequence[TierPrice],
+    confirm: bool,
+    current: Sequence[PriceVersion] | None = None,
+) -> list[dict[str, int]]:
+    """What ``set_price`` would write, as columns per tier; raises what it would raise."""
+    columns = _checked_columns(model, tiers)
+    running = list(_open_tiers(model)) if current is None else current
+    if running and not confirm:
+        _check_change(running[0], columns[0])
+    return columns
 
 
 def _checked_columns(model: str, tiers: Sequence[TierPrice]) -> list[dict[str, int]]:

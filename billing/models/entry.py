@@ -81,6 +81,7 @@ class LedgerEntry(models.Model):
 
     class Meta:
         verbose_name_plural = "ledger entries"
+        permissions = [("refund_ledgerentry", "Can refund ledger entries")]
         constraints = [
             models.CheckConstraint(condition=Q(kind__in=EntryKind.values), name="entry_kind"),
             models.CheckConstraint(
@@ -120,6 +121,7 @@ class LedgerEntry(models.Model):
                 fields=["group_id", "-created_at"], condition=Q(group_id__isnull=False), name="entry_by_group"
             ),
             models.Index(fields=["created_at"], name="entry_by_time"),
+            models.Index(fields=["-id"], condition=~Q(kind=EntryKind.USAGE), name="entry_corrections"),
         ]
 
     def __str__(self) -> str:

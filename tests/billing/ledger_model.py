@@ -52,8 +52,9 @@ class ModelBudget:
     period: str
     limit: int | None
     hard: bool
-    zone: str = "UTC"
-    active: bool = True
+    zone: str
+    created_at: datetime
+    closed_at: datetime | None = None
     buckets: list[ModelBucket] = field(default_factory=list)
     grants: dict[int, ModelGrant] = field(default_factory=dict)
 
@@ -73,6 +74,9 @@ class ModelBudget:
                 end = other.start
         self.buckets.append(ModelBucket(start, end, self.zone, self.limit, self.hard))
         return self.buckets[-1]
+
+    def active(self, now: datetime) -> bool:
+        return self.closed_at is None or self.closed_at > now
 
     def live_grants(self, now: datetime) -> list[ModelGrant]:
         live = [g for g in self.grants.values() if g.expires_at is None or g.expires_at > now]
@@ -116,7 +120,7 @@ class ModelBudget:
                     bucket.limit, bucket.hard = limit, hard
                     if hard and bucket.full is not None:
                         bucket.slack += max(0, bucket.posted + bucket.held - bucket.slack - bucket.full)
-        self.active = True
+        self.closed_at = None
 
 
 @dataclass

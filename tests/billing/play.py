@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from billing import books, budgets, holds, prices
-from billing.models import Bucket, Budget, Hold, LedgerEntry
+from billing import books, budgets, grants, holds, prices
+from billing.models import Bucket, Budget, Grant, Hold, LedgerEntry
 from billing.usage import UsageCounts
 
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
@@ -97,6 +97,10 @@ def user_bucket(user_id: int = 1) -> Bucket:
     return Bucket.objects.get(
         budget__scope_kind="user", budget__scope_id=str(user_id), budget__unit="tokens", budget__period="day"
     )
+
+
+def grant(of: Budget, units: int = 500) -> Grant:
+    return grants.grant_units(budget=of, units=units, key="one", now=NOON)
 
 
 def broken() -> list[str]:

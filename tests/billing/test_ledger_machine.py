@@ -63,7 +63,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.rows: dict[str, Budget] = {}
         for name, user_id in (("user 1", 1), ("user 2", 2)):
             self.rows[name] = Budget.objects.get(scope_id=str(user_id), scope_kind="user")
-            self.model[name] = ModelBudget("user", "tokens", "day", 50_000, True)
+            self.model[name] = ModelBudget("user", "tokens", "day", 50_000, True, "UTC", START)
         self.prices: list[ModelPrice] = []
         self.holds: list[tuple[Hold, ModelHold, holds.HoldRequest]] = []
 
@@ -86,7 +86,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def applying(self, user_id: int) -> list[ModelBudget]:
         names = ["group", "chat", "site", f"user {user_id}", f"money {user_id}"]
-        return [self.model[n] for n in names if n in self.model and self.model[n].active]
+        return [self.model[n] for n in names if n in self.model and self.model[n].active(self.now)]
 
     @rule(
         name=st.sampled_from(["user 1", "user 2", "money 1", "group", "chat", "site"]),
@@ -102,14 +102,16 @@ class LedgerMachine(RuleBasedStateMachine):
             self.model[name].change_limit(limit, hard, self.now)
         else:
             zone = accounts.ensure_account(user_id=1).timezone if name == "money 1" else "UTC"
-            self.model[name] = ModelBudget(key["scope"], key["unit"], key["period"], limit, hard, zone)
+            self.model[name] = ModelBudget(
+                key["scope"], key["unit"], key["period"], limit, hard, zone, self.now
+            )
 
     @rule(name=st.sampled_from(["money 1", "group", "chat", "site"]))
     def close_budget(self, name: str) -> None:
-        if name in self.model and self.model[name].active:
+        if name in self.model and self.model[name].active(self.now):
             self.rows[name].refresh_from_db()
             budgets.close_budget(self.rows[name], now=self.now)
-            self.model[name].active = False
+            self.model[name].closed_at = max(self.now, self.model[name].created_at)
 
     @rule(user_id=st.sampled_from([1, 2]), zone=st.sampled_from(ZONES))
     def move_to_zone(self, user_id: int, zone: str) -> None:

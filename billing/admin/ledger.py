@@ -1,0 +1,145 @@
+"""The ledger's facts: entries, holds, buckets and events. Looked at, never edited; refunds are entries."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from billing import entries
+from billing.admin.base import FactAdmin
+from billing.errors import InvalidAmount
+from billing.models import Bucket, BudgetEvent, EntryKind, Hold, HoldLine, HoldState, LedgerEntry, Posting
+from billing.receipts import usd
+
+
+class SinceFilter(admin.SimpleListFilter):
+    """How far back: a range of an indexed time, never a scan for distinct days."""
+
+    title = "since"
+    parameter_name = "since"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "the last 24 hours"), ("7", "the last 7 days"), ("30", "the last 30 days")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() in ("1", "7", "30"):
+            return queryset.filter(created_at__gte=timezone.now() - timedelta(days=int(self.value() or 1)))
+        return queryset
+
+
+class CorrectionsFilter(admin.SimpleListFilter):
+    """Rare kinds have an index of their own; filtering by any kind would read ten million rows."""
+
+    title = "corrections and grants"
+    parameter_name = "corrections"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "only these")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(~Q(kind=EntryKind.USAGE)) if self.value() == "yes" else queryset
+
+
+class AliveFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "alive"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "alive")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        alive = (HoldState.OPEN, HoldState.DISPATCHED)
+        return queryset.filter(state__in=alive) if self.value() == "yes" else queryset
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(FactAdmin):
+    list_display = ["created_at", "kind", "user_id", "model", "tokens", "cost", "bearer", "estimated", "id"]
+    list_filter = [SinceFilter, CorrectionsFilter]
+    ordering = ["-id"]
+    search_help_text = "A user's number; or the id of an entry, a hold, a conversation or a generation."
+    search_numbers = ("user_id",)
+    search_uuids = ("id", "hold_id", "conversation_id", "generation_id")
+    list_select_related = False
+    actions = ["refund"]
+    exclude = ["usage_raw"]
+
+    @admin.display(description="tokens")
+    def tokens(self, entry: LedgerEntry) -> str:
+        return f"{entry.total_tokens:,}"
+
+    @admin.display(description="cost")
+    def cost(self, entry: LedgerEntry) -> str:
+        amount = usd(entry.cost_nanousd)
+        return "unknown" if amount is None else f"${amount}"
+
+    def has_refund_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("billing.refund_ledgerentry"))
+
+    @admin.action(description="Refund the selected entries", permissions=["refund"])
+    def refund(self, request: HttpRequest, queryset: QuerySet[LedgerEntry]) -> None:
+        done = 0
+        for entry in queryset.order_by("pk"):
+            try:
+                entries.refund(entry.pk, reason="refunded in the admin", actor_id=request.user.pk)
+                done += 1
+            except InvalidAmount as error:
+                self.message_user(request, str(error), messages.ERROR)
+        self.message_user(request, f"Refunded: {done}.")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Hold)
+class HoldAdmin(FactAdmin):
+    list_display = [
+        "created_at",
+        "state",
+        "user_id",
+        "model",
+        "purpose",
+        "attempt",
+        "output_cap_tokens",
+        "id",
+    ]
+    list_filter = [AliveFilter]
+    ordering = ["-id"]
+    search_help_text = "The id of a hold or of a generation."
+    search_uuids = ("id", "generation_id")
+    readonly_fields = ["takes"]
+    list_select_related = False
+
+    @admin.display(description="takes")
+    def takes(self, hold: Hold) -> str:
+        lines = HoldLine.objects.filter(hold=hold).select_related("bucket__budget")
+        return "; ".join(f"{line.amount:,} {line.bucket.unit} of [{line.bucket.budget}]" for line in lines)
+
+
+@admin.register(Bucket)
+class BucketAdmin(FactAdmin):
+    list_display = ["id", "budget", "period_start", "period_end", "limit_units", "posted", "held", "slack"]
+    list_select_related = ["budget"]
+    ordering = ["-id"]
+    search_help_text = "The number of a bucket or of its budget."
+    search_numbers = ("id", "budget_id")
+    readonly_fields = ["last_postings"]
+
+    @admin.display(description="last postings")
+    def last_postings(self, bucket: Bucket) -> str:
+        found = Posting.objects.filter(bucket=bucket).order_by("-entry_id")[:20]
+        return "; ".join(f"{posting.amount:,} by {posting.entry_id}" for posting in found)
+
+
+@admin.register(BudgetEvent)
+class BudgetEventAdmin(FactAdmin):
+    list_display = ["created_at", "kind", "bucket", "posted", "limit_units", "notified_at"]
+    ordering = ["-id"]
+    list_select_related = ["bucket"]
+    search_help_text = "The number of a bucket."
+    search_numbers = ("bucket_id",)

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from billing import accounts
+from billing.models import Account, BillingGroup, Budget, Grant, LedgerEntry, Plan, PriceVersion
+from tests.billing import play
+
+pytestmark = pytest.mark.django_db
+
+MODELS = [
+    "account",
+    "billinggroup",
+    "bucket",
+    "budget",
+    "budgetevent",
+    "grant",
+    "hold",
+    "ledgerentry",
+    "plan",
+    "priceversion",
+]
+
+
+@pytest.fixture
+def admin(root: User) -> Client:
+    client = Client()
+    client.force_login(root)
+    return client
+
+
+def page(client: Client, path: str, **data: Any) -> str:
+    response = client.get(f"/admin/billing/{path}", data)
+    assert response.status_code == 200, response
+    return response.content.decode()
+
+
+def send(client: Client, path: str, **data: Any) -> str:
+    return client.post(f"/admin/billing/{path}", data, follow=True).content.decode()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_list_and_page_opens(admin: Client, model: str) -> None:
+    play.price()
+    budget = play.budget(1_000)
+    play.grant(budget)
+    accounts.join_group(user_id=1, group=BillingGroup.objects.create(name="team"))
+    play.spend(tokens=1_300)
+    page(admin, f"{model}/")
+    row = apps.get_model("billing", model)._default_manager.first()
+    assert row is not None
+    page(admin, f"{model}/{row.pk}/change/")
+
+
+def test_the_list_of_entries_never_counts_or_scans_them_all(admin: Client) -> None:
+    play.budget(None)
+    for _ in range(3):
+        play.spend()
+    with CaptureQueriesContext(connection) as queries:
+        page(admin, "ledgerentry/")
+    counts = [query["sql"] for query in queries if "COUNT(" in query["sql"] and "ledgerentry" in query["sql"]]
+    assert counts
+    assert all("LIMIT 10000" in sql for sql in counts)
+    assert len(queries) < 12
+
+
+def test_entries_are_found_by_number_and_by_id(admin: Client) -> None:
+    play.budget(None)
+    mine, other = play.spend(1), play.spend(2)
+    for term in ("2", str(other.pk), str(other.hold_id), str(other.generation_id)):
+        found = page(admin, "ledgerentry/", q=term)
+        assert str(other.pk) in found
+        assert str(mine.pk) not in found
+    for term in ("3", "somebody", "9" * 30, "' OR 1=1"):
+        assert "0 ledger entries" in page(admin, "ledgerentry/", q=term)
+
+
+def test_entries_are_filtered_by_time_and_kind(admin: Client) -> None:
+    entry = play.spend()
+    assert str(entry.pk) not in page(admin, "ledgerentry/", since="7")
+    assert str(entry.pk) not in page(admin, "ledgerentry/", corrections="yes")
+    assert str(entry.pk) in page(admin, "ledgerentry/", since="")
+    play.place()
+    assert "1 hold" in page(admin, "hold/", alive="yes")
+
+
+def test_entries_cannot_be_added_changed_or_deleted(admin: Client) -> None:
+    entry = play.spend()
+    assert admin.get("/admin/billing/ledgerentry/add/").status_code == 403
+    assert admin.post(f"/admin/billing/ledgerentry/{entry.pk}/change/", {"note": "x"}).status_code == 403
+    assert admin.post(f"/admin/billing/ledgerentry/{entry.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert LedgerEntry.objects.get() == entry
+
+
+def test_an_entry_is_refunded_by_an_entry_that_names_who_did_it(admin: Client, root: User) -> None:
+    entry = play.spend()
+    data = {"action": "refund", "_selected_action": str(entry.pk)}
+    assert "Refunded: 1." in send(admin, "ledgerentry/", **data)
+    refund = LedgerEntry.objects.get(kind="refund")
+    assert (refund.reverses, refund.actor_id) == (entry, root.pk)
+    assert "cannot be corrected" in send(
+        admin, "ledgerentry/", action="refund", _selected_action=str(refund.pk)
+    )
+    assert play.broken() == []
+
+
+def test_refunding_needs_its_permission(alice: User) -> None:
+    entry = play.spend()
+    alice.is_staff = True
+    alice.save()
+    alice.user_permissions.add(Permission.objects.get(codename="view_ledgerentry"))
+    client = Client()
+    client.force_login(alice)
+    assert "Refund the selected" not in page(client, "ledgerentry/")
+    send(client, "ledgerentry/", action="refund", _selected_action=str(entry.pk))
+    assert LedgerEntry.objects.count() == 1
+
+
+def budget_form(**changes: Any) -> dict[str, Any]:
+    values = {
+        "scope_kind": "user",
+        "scope_id": "1",
+        "model": "",
+        "unit": "tokens",
+        "period": "day",
+        "limit_units": "700",
+        "hard": "on",
+        "timezone": "UTC",
+        "thresholds": "[50, 100]",
+    }
+    return {**values, **changes}
+
+
+def test_a_budget_is_set_by_its_verb(admin: Client) -> None:
+    play.spend(tokens=600, now=timezone.now())
+    send(admin, "budget/add/", **budget_form())
+    budget = Budget.objects.get()
+    assert (budget.limit_units, budget.source, budget.thresholds, budget.model) == (
+        700,
+        "hand",
+        [50, 100],
+        None,
+    )
+    assert play.user_bucket().limit_units == 700
+    send(admin, f"budget/{budget.pk}/change/", limit_units="650", timezone="Asia/Tokyo", thresholds="[75]")
+    budget.refresh_from_db()
+    assert (budget.limit_units, budget.hard, budget.timezone) == (650, False, "Asia/Tokyo")
+    assert play.user_bucket().limit_units == 650
+    send(admin, "budget/", action="close", _selected_action=str(budget.pk))
+    assert Budget.objects.get().limit_units == 50_000
+    assert play.broken() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"limit_units": "-1"}, "whole number"),
+        ({"limit_units": "1000000000000000001"}, "whole number"),
+        ({"timezone": "Mars/Olympus"}, "not a time zone"),
+        ({"scope_id": ""}, "must say whose"),
+        ({"scope_id": "bob"}, "not the number of a user"),
+        ({"scope_kind": "everyone"}, "names nobody"),
+        ({"scope_kind": "group", "scope_id": "99"}, "no billing group 99"),
+        ({"scope_kind": "conversation", "scope_id": "c"}, "not a conversation"),
+        ({"thresholds": "[0]"}, "percentages"),
+        ({"thresholds": "7"}, "percentages"),
+        ({"limit_units": "NaN"}, "whole number"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_refused_with_the_reason(
+    admin: Client, changes: dict[str, str], message: str
+) -> None:
+    assert message in send(admin, "budget/add/", **budget_form(**changes))
+    assert Budget.objects.count() == 0
+
+
+def test_a_conversations_and_a_groups_budget(admin: Client) -> None:
+    group = BillingGroup.objects.create(name="team")
+    send(admin, "budget/add/", **budget_form(scope_kind="group", scope_id=str(group.pk)))
+    send(admin, "budget/add/", **budget_form(scope_kind="conversation", scope_id=str(play.CONVERSATION)))
+    send(admin, "budget/add/", **budget_form(scope_kind="everyone", scope_id="", limit_units=""))
+    assert {b.scope_kind for b in Budget.objects.all()} == {"group", "conversation", "everyone"}
+
+
+def test_a_price_is_added_as_a_new_version(admin: Client) -> None:
+    play.price()
+    form = {"model": play.MODEL, "input": "0.2", "output": "0.8", "cache_read": "0.05"}
+    send(admin, "priceversion/add/", **form)
+    new = PriceVersion.objects.get(valid_to=None)
+    assert (new.input_picousd, new.cache_read_picousd, new.thinking_picousd) == (200_000, 50_000, 800_000)
+    assert "tenfold" in send(admin, "priceversion/add/", **{**form, "input": "20"})
+    assert PriceVersion.objects.count() == 2
+    send(admin, "priceversion/add/", **{**form, "input": "20", "confirm": "on"})
+    assert PriceVersion.objects.count() == 3
+
+
+@pytest.mark.parametrize("text", ["-1", "NaN", "1e9", "free"])
+def test_a_price_that_cannot_be_is_refused(admin: Client, text: str) -> None:
+    send(admin, "priceversion/add/", model="a:b", input=text, output="1")
+    assert PriceVersion.objects.count() == 0
+
+
+def test_a_changed_plan_reaches_its_users(admin: Client) -> None:
+    accounts.ensure_account(user_id=1)
+    pro = Plan.objects.get(name="pro")
+    rule = pro.budgets.get()
+    answer = send(
+        admin,
+        f"plan/{pro.pk}/change/",
+        **{
+            "name": "pro",
+            "label": "Pro",
+            "position": "1",
+            "budgets-TOTAL_FORMS": "1",
+            "budgets-INITIAL_FORMS": "1",
+            "budgets-0-id": rule.pk,
+            "budgets-0-plan": pro.pk,
+            "budgets-0-unit": "tokens",
+            "budgets-0-period": "day",
+            "budgets-0-limit_units": "60000",
+            "budgets-0-hard": "on",
+            "budgets-0-thresholds": "[75, 90, 100]",
+        },
+    )
+    assert "now hold for its 1 users" in answer
+    assert Budget.objects.get().limit_units == 60_000
+
+
+def test_an_account_is_moved_to_a_plan_and_a_zone(admin: Client) -> None:
+    free = Plan.objects.get(name="free")
+    send(admin, "account/add/", user_id="5", plan=str(free.pk), timezone="Asia/Tokyo")
+    budget = Budget.objects.get()
+    assert (budget.scope_id, budget.limit_units, budget.timezone) == ("5", 4_000, "Asia/Tokyo")
+    account = Account.objects.get()
+    assert "not a time zone" in send(admin, f"account/{account.pk}/change/", plan=str(free.pk), timezone="x")
+
+
+def test_a_budget_is_topped_up(admin: Client, root: User) -> None:
+    budget = play.budget(0)
+    send(admin, "grant/add/", budget=str(budget.pk), granted_units="500", priority="0")
+    assert Grant.objects.get().remaining_units == 500
+    assert LedgerEntry.objects.get(kind="grant").actor_id == root.pk
+    assert play.place().output_cap_tokens == 400
