@@ -28,11 +28,13 @@ from billing.holds import (
     settle_hold,
 )
 from billing.models import Hold
-from conversations.context import HISTORY_TURNS, ContextTooLong, build_context
+from conversations import statements
+from conversations.context import ContextTooLong, build_context
 from conversations.events import Event, generation_ended
+from conversations.history import history_before
 from conversations.markdown import to_html
 from conversations.metering import usage_counts
-from conversations.models import CLAIMED_STATES, Conversation, Generation, State, WaitingReason
+from conversations.models import CLAIMED_STATES, Generation, State, Turn, WaitingReason
 from conversations.receipts import receipt, receipts
 from llm.errors import UnknownModel
 from llm.messages import ChatRequest
@@ -103,13 +105,16 @@ class Beat:
     output_tokens: int
 
 
-def claim(generation_id: uuid.UUID, *, owner: str) -> Claim | Ended | None:
+def claim(generation_id: uuid.UUID, *, owner: str, prepared: Claim | None = None) -> Claim | Ended | None:
     """Take the generation for one attempt and mark its hold as dispatched.
 
-    None: somebody else has it, or it is not due. Ended: it could not be started any more (no budget, no
-    such model), so it was closed.
+    ``prepared`` is what the send that queued it has worked out already, for the first claim in the same
+    process. None: somebody else has it, or it is not due. Ended: it could not be started any more (no
+    budget, no such model), so it was closed.
     """
     now = timezone.now()
+    if prepared is not None and _claim_prepared(prepared, owner, now):
+        return prepared
     with transaction.atomic():
         if not Generation.objects.claim(
             generation_id, owner=owner, lease_seconds=settings.LEASE_SECONDS, now=now
@@ -127,10 +132,27 @@ def claim(generation_id: uuid.UUID, *, owner: str) -> Claim | Ended | None:
         return _close(generation, Outcome(State.FAILED, error_code=code, charge="nobody"), now)
 
 
+class _HoldGone(Exception):
+    """The prepared hold is not open any more."""
+
+
+def _claim_prepared(prepared: Claim, owner: str, now: datetime) -> bool:
+    lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
+    try:
+        with transaction.atomic():
+            if not statements.claim_queued(
+                prepared.generation_id, owner=owner, lease_until=lease_until, now=now
+            ):
+                return False
+            if not dispatch_hold(prepared.hold_id, now=now):
+                raise _HoldGone
+    except _HoldGone:
+        return False
+    return True
+
+
 def _load(generation_id: uuid.UUID) -> Generation:
-    return Generation.objects.select_related("turn__parent", "conversation", "continues").get(
-        pk=generation_id
-    )
+    return Generation.objects.select_related("turn", "conversation", "continues").get(pk=generation_id)
 
 
 def _prepare(generation: Generation, now: datetime) -> Claim:
@@ -145,11 +167,8 @@ def _prepare(generation: Generation, now: datetime) -> Claim:
         generation.hold_id, generation.output_cap_tokens = hold_id, hold.output_cap_tokens
         dispatch_hold(hold_id, now=now)
     turn = generation.turn
-    history = (
-        generation.conversation.path(last=HISTORY_TURNS, head=turn.parent) if turn.parent is not None else []
-    )
     context = build_context(
-        history=history,
+        history=history_before(turn),
         question=turn.text,
         system=generation.conversation.system_prompt,
         profile=profile,
@@ -281,15 +300,22 @@ def finish(claim: Claim, outcome: Outcome) -> Ended | None:
     """End the generation: text, state, money and books in one transaction. None: the claim was lost."""
     now = timezone.now()
     html = to_html(outcome.text) if outcome.text else ""
+    values = _final_values(outcome, html)
     with transaction.atomic():
-        won = Generation.objects.advance(
-            claim.generation_id, epoch=claim.epoch, **_final_values(outcome, html, now)
-        )
-        if not won:
+        if not statements.end_claimed(
+            claim.generation_id, epoch=claim.epoch, values=list(values.values()), now=now
+        ):
             return None
         settlement = _pay(claim.hold_id, claim, outcome, now)
-        Conversation.objects.filter(pk=claim.conversation_id).update(updated_at=now)
-        return _ended(_load(claim.generation_id), settlement, now)
+        statements.touch_conversation(claim.conversation_id, now=now)
+        generation = Generation(
+            id=claim.generation_id,
+            conversation_id=claim.conversation_id,
+            turn=Turn(turn_id=claim.turn_id),
+            model=claim.profile.model_id,
+            **values,
+        )
+        return _ended(generation, claim.user_id, settlement, now)
 
 
 def close_lapsed(generation: Generation, *, text: str, seq: int) -> Ended | None:
@@ -299,12 +325,12 @@ def close_lapsed(generation: Generation, *, text: str, seq: int) -> Ended | None
     html = to_html(text) if text else ""
     with transaction.atomic():
         won = Generation.objects.filter(lease_expires_at__lte=now).advance(
-            generation.pk, epoch=generation.epoch, **_final_values(outcome, html, now)
+            generation.pk, epoch=generation.epoch, **_final_values(outcome, html), **_closing(now)
         )
         if not won:
             return None
         settlement = _pay_without_claim(generation, outcome, now)
-        return _ended(_load(generation.pk), settlement, now)
+        return _ended(_load(generation.pk), generation.conversation.owner_id, settlement, now)
 
 
 def revive_lapsed(generation: Generation) -> bool:
@@ -338,9 +364,10 @@ def ended_event_of(generation: Generation) -> Event:
     return generation_ended(generation, receipts([generation])[generation.pk])
 
 
-def _final_values(outcome: Outcome, html: str, now: datetime) -> dict[str, Any]:
+def _final_values(outcome: Outcome, html: str) -> dict[str, Any]:
+    """What the outcome writes, in the order of ``statements.end_claimed``."""
     return {
-        "state": outcome.state,
+        "state": outcome.state.value,
         "text": outcome.text,
         "seq": outcome.seq,
         "html": html,
@@ -348,19 +375,19 @@ def _final_values(outcome: Outcome, html: str, now: datetime) -> dict[str, Any]:
         "error_code": outcome.error_code,
         "first_token_ms": outcome.first_token_ms,
         "duration_ms": outcome.duration_ms,
-        "finished_at": now,
-        "lease_expires_at": None,
-        "run_after": None,
-        "waiting_reason": WaitingReason.NONE,
     }
+
+
+def _closing(now: datetime) -> dict[str, Any]:
+    return {"finished_at": now, "lease_expires_at": None, "run_after": None, "waiting_reason": ""}
 
 
 def _close(generation: Generation, outcome: Outcome, now: datetime) -> Ended:
     """End a generation that this transaction has already claimed, without an attempt."""
-    Generation.objects.filter(pk=generation.pk).update(**_final_values(outcome, "", now))
+    Generation.objects.filter(pk=generation.pk).update(**_final_values(outcome, ""), **_closing(now))
     if generation.hold_id is not None:
         release_hold(generation.hold_id, reason=outcome.error_code, now=now)
-    return _ended(_load(generation.pk), None, now)
+    return _ended(_load(generation.pk), generation.conversation.owner_id, None, now)
 
 
 def _pay(hold_id: uuid.UUID, claim: Claim, outcome: Outcome, now: datetime) -> Settlement | None:
@@ -402,12 +429,12 @@ def _pay_without_claim(generation: Generation, outcome: Outcome, now: datetime) 
     return settle_hold(generation.hold_id, usage=counts, estimated=True, bearer="house", now=now)
 
 
-def _ended(generation: Generation, settlement: Settlement | None, now: datetime) -> Ended:
+def _ended(generation: Generation, user_id: int, settlement: Settlement | None, now: datetime) -> Ended:
     event = generation_ended(generation, receipt(generation, settlement.entry if settlement else None))
     standing = meters(
-        user_id=generation.conversation.owner_id,
+        user_id=user_id,
         conversation_id=generation.conversation_id,
         model=generation.model,
         now=now,
     )
-    return Ended(event, standing, generation.conversation.owner_id, generation.conversation_id)
+    return Ended(event, standing, user_id, generation.conversation_id)

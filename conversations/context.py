@@ -1,6 +1,6 @@
 """The context of a call: which messages of the conversation are sent, under a token budget.
 
-Pure functions over the turns of a path. The newest question is always in; older turns follow from the
+Pure functions over the exchanges of a branch. The newest question is always in; older turns follow from the
 newest back, whole turns only, while they fit.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from conversations.models import Turn
 from llm.messages import ChatRequest, Message
 from llm.profiles import Profile
 from llm.tokens import estimate_input_tokens
@@ -18,6 +17,14 @@ from llm.tokens import estimate_input_tokens
 HISTORY_SHARE_PERCENT = 75
 # Turns read from the database for a context; longer histories do not fit anyway.
 HISTORY_TURNS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An earlier question and its answer; "" where there is none."""
+
+    question: str
+    answer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class ContextTooLong(Exception):
 
 def build_context(
     *,
-    history: Sequence[Turn],
+    history: Sequence[Exchange],
     question: str,
     system: str,
     profile: Profile,
@@ -47,7 +54,7 @@ def build_context(
     partial_answer: str = "",
     attempt: int = 1,
 ) -> Context:
-    """The request for ``question`` after ``history`` (root first, answers in ``turn.chosen``).
+    """The request for ``question`` after ``history``, root first.
 
     ``partial_answer`` is the beginning of the answer when it is to be continued. Raises
     :class:`ContextTooLong` when the question does not fit by itself.
@@ -86,11 +93,10 @@ def build_context(
     return Context(whole, estimate_input_tokens(whole, profile.encoding), dropped)
 
 
-def _messages_of(turn: Turn) -> list[Message]:
-    messages = [Message("user", turn.text)]
-    answer = turn.chosen.answer_text() if turn.chosen is not None else ""
-    if answer:
-        messages.append(Message("assistant", answer))
+def _messages_of(exchange: Exchange) -> list[Message]:
+    messages = [Message("user", exchange.question)]
+    if exchange.answer:
+        messages.append(Message("assistant", exchange.answer))
     return messages
 
 

@@ -81,7 +81,9 @@ class Attempt:
         self.stream.append(text)
         self._characters += len(text)
         self._pieces.append(text)
-        if self._characters - self._counted_characters < CAP_CHECK_CHARACTERS:
+        # A token has at least one character, so a short text needs no counting.
+        fits_anyway = self._characters <= self.claim.output_cap_tokens
+        if fits_anyway or self._characters - self._counted_characters < CAP_CHECK_CHARACTERS:
             return True
         self._counted_tokens += count_tokens("".join(self._pieces), self.claim.profile.encoding)
         self._counted_characters = self._characters
@@ -102,12 +104,12 @@ class InternalError(LLMError):
     code = "internal_error"
 
 
-async def run_generation(generation_id: uuid.UUID, runtime: Runtime) -> None:
+async def run_generation(generation_id: uuid.UUID, runtime: Runtime, prepared: Claim | None = None) -> None:
     """One attempt for the generation, from the claim to its end or its next appointment.
 
-    Does nothing when another process has it. Never raises but for its own cancellation from outside.
+    ``prepared`` saves the process that has just queued it from reading it again. Does nothing when another process has it. Never raises but for its own cancellation from outside.
     """
-    claimed = await in_database(attempts.claim, generation_id, owner=runtime.process_id)
+    claimed = await in_database(attempts.claim, generation_id, owner=runtime.process_id, prepared=prepared)
     if claimed is None:
         return
     if isinstance(claimed, Ended):

@@ -25,7 +25,7 @@ def launch(runtime: Runtime, started: Started) -> LiveStream:
         model=started.model,
         continues=started.continues_id,
     )
-    runtime.spawn(started.generation_id)
+    runtime.spawn(started.generation_id, started.claim)
     return stream
 
 

@@ -61,9 +61,11 @@ class Runtime:
 
     # --- Running ------------------------------------------------------------
 
-    def spawn(self, generation_id: uuid.UUID) -> asyncio.Task[None]:
+    def spawn(self, generation_id: uuid.UUID, prepared: Claim | None = None) -> asyncio.Task[None]:
         """Run the generation as a task of its own, which no socket owns."""
-        task = asyncio.create_task(run_generation(generation_id, self), name=f"generation {generation_id}")
+        task = asyncio.create_task(
+            run_generation(generation_id, self, prepared), name=f"generation {generation_id}"
+        )
         self._runs.add(task)
         task.add_done_callback(self._run_done)
         return task

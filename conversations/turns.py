@@ -6,28 +6,32 @@ generation: the client mints the ids.
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from billing.errors import BudgetExceeded, PriceUnknown
 from billing.holds import HoldRequest, place_hold, record_refusal, release_hold
+from billing.models import Hold
 from billing.prices import quote
 from billing.receipts import usd
-from conversations.context import HISTORY_TURNS, Context, ContextTooLong, build_context
-from conversations.exceptions import BudgetRefused, Conflict, Invalid, NotFound, Refusal, Unavailable
-from conversations.models import Conversation, Generation, State, Turn
+from conversations import statements
+from conversations.attempts import Claim
+from conversations.choices import choose_length, choose_profile, choose_temperature, clean_text
+from conversations.context import HISTORY_TURNS, Context, ContextTooLong, Exchange, build_context
+from conversations.exceptions import BudgetRefused, Conflict, Invalid, NotFound, Refusal
+from conversations.history import history_before, history_of
+from conversations.models import Generation, State, Turn
+from conversations.models.conversation import first_title
 from conversations.models.ids import new_id
 from conversations.outcomes import describe_refusal, refusal_options
-from llm.errors import UnknownModel
-from llm.profiles import Profile, default_model_id, get_profile
+from conversations.statements import Place
+from llm.profiles import Profile
 
 # Covers the time between the hold and the claim; the claim renews it.
 QUEUE_LEASE_SECONDS = 60.0
@@ -55,8 +59,25 @@ class Started:
     model: str
     text: str
     estimate: dict[str, Any]
-    replayed: bool  # the same id was sent before: nothing new was started
-    title: str | None  # set when the conversation got its first title
+    # What the process that started it needs to run it; None: the same id was sent before, nothing is new.
+    claim: Claim | None = None
+    title: str | None = None  # set when the conversation got its first title
+
+    @property
+    def replayed(self) -> bool:
+        return self.claim is None
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """The turn that is to be answered. ``is_new``: it is stored together with its first generation."""
+
+    id: uuid.UUID
+    turn_id: uuid.UUID
+    text: str
+    parent_id: uuid.UUID | None
+    depth: int
+    is_new: bool = True
 
 
 def start_turn(*, user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID, order: Order) -> Started:
@@ -68,18 +89,15 @@ def start_turn(*, user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID, 
     text = clean_text(order.text)
     try:
         with transaction.atomic():
-            conversation = _lock_conversation(conversation_id, user_id)
-            existing = conversation.turns.select_related("chosen").filter(turn_id=turn_id).first()
-            if existing is not None:
-                return _replay(existing, text)
-            history = conversation.path(last=HISTORY_TURNS)
-            parent = history[-1] if history else None
-            turn = Turn(conversation=conversation, turn_id=turn_id, parent=parent, text=text)
-            turn.depth = 0 if parent is None else parent.depth + 1
-            return _launch(conversation, turn, history, order, generation_id=new_id(), is_new_turn=True)
+            place = _place(conversation_id, user_id, turn_id)
+            if place.knows_turn:
+                return _replay(conversation_id, turn_id, text)
+            question = _Question(new_id(), turn_id, text, place.head_id, place.head_depth + 1)
+            history = history_of(conversation_id, place.head_id, place.head_depth, last=HISTORY_TURNS)
+            return _launch(place, question, history, order, generation_id=new_id())
     except IntegrityError as error:
         # Another process stored the same id, or started an answer, in the same moment.
-        raise _conflict_behind(error, conversation_id) from error
+        raise _conflict_behind(conversation_id) from error
 
 
 def edit_turn(
@@ -89,17 +107,14 @@ def edit_turn(
     text = clean_text(order.text)
     try:
         with transaction.atomic():
-            conversation = _lock_conversation(conversation_id, user_id)
-            existing = conversation.turns.select_related("chosen").filter(turn_id=new_turn_id).first()
-            if existing is not None:
-                return _replay(existing, text)
-            edited = _turn_of(conversation, turn_id)
-            history = _history_before(edited, conversation)
-            turn = Turn(conversation=conversation, turn_id=new_turn_id, parent_id=edited.parent_id, text=text)
-            turn.depth = edited.depth
-            return _launch(conversation, turn, history, order, generation_id=new_id(), is_new_turn=True)
+            place = _place(conversation_id, user_id, new_turn_id)
+            if place.knows_turn:
+                return _replay(conversation_id, new_turn_id, text)
+            edited = _turn(conversation_id, turn_id)
+            question = _Question(new_id(), new_turn_id, text, edited.parent_id, edited.depth)
+            return _launch(place, question, history_before(edited), order, generation_id=new_id())
     except IntegrityError as error:
-        raise _conflict_behind(error, conversation_id) from error
+        raise _conflict_behind(conversation_id) from error
 
 
 def start_version(
@@ -114,33 +129,28 @@ def start_version(
     """Another version of an answer: a sibling (retry, regenerate), or one that continues the chosen one."""
     try:
         with transaction.atomic():
-            conversation = _lock_conversation(conversation_id, user_id)
-            turn = _turn_of(conversation, turn_id)
+            place = _place(conversation_id, user_id, turn_id)
+            turn = _turn(conversation_id, turn_id)
             existing = Generation.objects.filter(pk=generation_id).first()
             if existing is not None:
                 if existing.turn_id != turn.pk:
                     raise Conflict("id_conflict", "This generation id was used before for something else.")
-                return _started(turn, existing, replayed=True)
+                return _started(turn, existing)
             chosen = turn.chosen
-            continues = None
-            if version == "continue":
-                if chosen is None or chosen.is_live or not chosen.text:
-                    raise Invalid("nothing_to_continue", "There is no answer here to continue.")
-                continues = chosen
+            if version == "continue" and (chosen is None or chosen.is_live or not chosen.text):
+                raise Invalid("nothing_to_continue", "There is no answer here to continue.")
             if version != "regenerate" and chosen is not None:
                 order = replace(order, model=chosen.model, temperature=chosen.temperature)
-            history = _history_before(turn, conversation)
             return _launch(
-                conversation,
-                turn,
-                history,
+                place,
+                _Question(turn.pk, turn.turn_id, turn.text, turn.parent_id, turn.depth, is_new=False),
+                history_before(turn),
                 order,
                 generation_id=generation_id,
-                is_new_turn=False,
-                continues=continues,
+                continues=chosen if version == "continue" else None,
             )
     except IntegrityError as error:
-        raise _conflict_behind(error, conversation_id) from error
+        raise _conflict_behind(conversation_id) from error
 
 
 def stop_turn(*, user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID) -> Generation | None:
@@ -187,115 +197,79 @@ def record_refused(refusal: Refusal) -> None:
         record_refusal(refusal.__cause__)
 
 
-def clean_text(text: str) -> str:
-    """The question as it is stored. Raises Invalid when it is empty, too long or holds a NUL."""
-    if "\x00" in text:
-        raise Invalid("message_invalid", "The message holds a character that cannot be stored (NUL).")
-    if not text.strip():
-        raise Invalid("message_empty", "Write something first.")
-    limit = settings.MESSAGE_LIMIT_CHARACTERS
-    if len(text) > limit:
-        raise Invalid(
-            "message_too_long", f"The message has {len(text):,} characters; {limit:,} is the limit."
-        )
-    return text
+def _place(conversation_id: uuid.UUID, user_id: int, turn_id: uuid.UUID) -> Place:
+    place = statements.read_place(conversation_id, user_id=user_id, turn_id=turn_id)
+    if place is None:
+        raise NotFound
+    return place
 
 
-def _lock_conversation(conversation_id: uuid.UUID, user_id: int) -> Conversation:
-    conversation = (
-        Conversation.objects.select_for_update(of=("self",))
-        .filter(pk=conversation_id, owner_id=user_id, owner__is_active=True)
+def _turn(conversation_id: uuid.UUID, turn_id: uuid.UUID) -> Turn:
+    turn = (
+        Turn.objects.select_related("chosen", "parent")
+        .filter(conversation_id=conversation_id, turn_id=turn_id)
         .first()
     )
-    if conversation is None:
-        raise NotFound
-    return conversation
-
-
-def _turn_of(conversation: Conversation, turn_id: uuid.UUID) -> Turn:
-    turn = conversation.turns.select_related("chosen", "parent").filter(turn_id=turn_id).first()
     if turn is None:
         raise NotFound("This turn")
     return turn
 
 
-def _history_before(turn: Turn, conversation: Conversation) -> list[Turn]:
-    if turn.parent is None:
-        return []
-    return conversation.path(last=HISTORY_TURNS, head=turn.parent)
-
-
-def _replay(turn: Turn, text: str) -> Started:
+def _replay(conversation_id: uuid.UUID, turn_id: uuid.UUID, text: str) -> Started:
+    turn = _turn(conversation_id, turn_id)
     if turn.text != text:
         raise Conflict("id_conflict", "This turn id was used before for another text.")
     generation = turn.generations.order_by("created_at").first()
     if generation is None:
         raise Conflict("id_conflict", "This turn id was used before.")
-    return _started(turn, generation, replayed=True)
+    return _started(turn, generation)
 
 
-def _started(turn: Turn, generation: Generation, *, replayed: bool, title: str | None = None) -> Started:
+def _started(turn: Turn, generation: Generation) -> Started:
+    """What was started before with the same id."""
     return Started(
         generation_id=generation.pk,
-        conversation_id=turn.conversation_id,
+        conversation_id=generation.conversation_id,
         turn_id=turn.turn_id,
         continues_id=generation.continues_id,
         model=generation.model,
         text=turn.text,
         estimate=_estimate(generation.model, generation.input_estimate_tokens, generation.output_cap_tokens),
-        replayed=replayed,
-        title=title,
     )
 
 
 def _estimate(model: str, input_tokens: int, output_tokens: int) -> dict[str, Any]:
-    cost = quote(model, input_tokens, output_tokens)
     return {
         "input_tokens": input_tokens,
         "max_output_tokens": output_tokens,
-        "cost_usd": usd(cost),
+        "cost_usd": usd(quote(model, input_tokens, output_tokens)),
     }
 
 
 def _launch(
-    conversation: Conversation,
-    turn: Turn,
-    history: Sequence[Turn],
+    place: Place,
+    question: _Question,
+    history: Sequence[Exchange],
     order: Order,
     *,
     generation_id: uuid.UUID,
-    is_new_turn: bool,
     continues: Generation | None = None,
 ) -> Started:
     """Hold the units and store the queued generation; everything or nothing."""
-    if Generation.objects.live().filter(conversation=conversation).exists():
+    if place.is_busy:
         raise Conflict("conversation_busy", BUSY)
     now = timezone.now()
-    profile = choose_profile(order.model, conversation)
-    temperature = _temperature(order.temperature, profile)
-    wanted = _wanted_output_tokens(order.max_output_tokens, profile)
-    context = _context(
-        conversation,
-        turn,
-        history,
-        profile,
-        temperature,
-        wanted,
-        continues.answer_text() if continues is not None else "",
-    )
-    hold = _hold(
-        conversation,
-        generation_id=generation_id,
-        profile=profile,
-        input_tokens=context.input_tokens,
-        wanted=wanted,
-        now=now,
-    )
-    generation = Generation(
+    profile = choose_profile(order.model, last=place.model, user_id=place.owner_id)
+    temperature = choose_temperature(order.temperature, profile)
+    wanted = choose_length(order.max_output_tokens, profile)
+    context = _context(place, question, history, profile, temperature, wanted, continues)
+    hold = _hold(place, generation_id, profile, context.input_tokens, wanted, now)
+    title = _store(place, question, generation_id, profile, now)
+    statements.insert_generation(
         id=generation_id,
-        conversation=conversation,
-        turn=turn,
-        continues=continues,
+        conversation_id=place.conversation_id,
+        turn_id=question.id,
+        continues_id=None if continues is None else continues.pk,
         model=profile.model_id,
         temperature=temperature,
         wanted_output_tokens=wanted,
@@ -304,89 +278,82 @@ def _launch(
         hold_id=hold.pk,
         created_at=now,
     )
-    # The foreign key back to the generation is checked at commit.
-    turn.chosen_id = generation_id
+    claim = Claim(
+        generation_id=generation_id,
+        conversation_id=place.conversation_id,
+        turn_id=question.turn_id,
+        user_id=place.owner_id,
+        epoch=1,
+        attempt=1,
+        hold_id=hold.pk,
+        profile=profile,
+        request=replace(context.request, max_output_tokens=hold.output_cap_tokens),
+        input_estimate_tokens=context.input_tokens,
+        output_cap_tokens=hold.output_cap_tokens,
+        continues_id=None if continues is None else continues.pk,
+        created_at=now,
+    )
+    return Started(
+        generation_id=generation_id,
+        conversation_id=place.conversation_id,
+        turn_id=question.turn_id,
+        continues_id=claim.continues_id,
+        model=profile.model_id,
+        text=question.text,
+        estimate=_estimate(profile.model_id, context.input_tokens, hold.output_cap_tokens),
+        claim=claim,
+        title=title,
+    )
+
+
+def _store(
+    place: Place, question: _Question, generation_id: uuid.UUID, profile: Profile, now: datetime
+) -> str | None:
+    """Store the turn and point the conversation to it; returns a title that is new.
+
+    The turn's foreign key to its generation, which comes next, is checked at commit.
+    """
     title = None
-    if is_new_turn:
-        turn.save(force_insert=True)
-        conversation.head_turn = turn
-        title = turn.text if conversation.title_from(turn.text) else None
+    if question.is_new:
+        statements.insert_turn(
+            id=question.id,
+            conversation_id=place.conversation_id,
+            turn_id=question.turn_id,
+            parent_id=question.parent_id,
+            depth=question.depth,
+            text=question.text,
+            chosen_id=generation_id,
+            created_at=now,
+        )
+        place.head_id = question.id
+        if not place.title and not place.title_source:
+            place.title, place.title_source = first_title(question.text)
+            title = place.title
     else:
-        Turn.objects.filter(pk=turn.pk).update(chosen_id=generation_id)
-    generation.save(force_insert=True)
-    conversation.updated_at = now
-    conversation.model = profile.model_id
-    conversation.save(update_fields=["head_turn", "updated_at", "model", "title", "title_source"])
-    return _started(turn, generation, replayed=False, title=conversation.title if title else None)
-
-
-def choose_profile(model: str, conversation: Conversation) -> Profile:
-    """The profile of the model asked for, else of the conversation's, the person's or the site's."""
-    if model:
-        try:
-            profile = get_profile(model)
-        except UnknownModel as error:
-            raise Invalid("unknown_model", "There is no such model here. Pick one from the list.") from error
-        if not profile.usable:
-            raise Unavailable(
-                "model_unavailable", "This model has no key here. Pick another one or ask an admin."
-            )
-        return profile
-    preferences = getattr(conversation.owner, "preferences", None) if not conversation.model else None
-    for candidate in (
-        conversation.model,
-        preferences.default_model if preferences else "",
-        default_model_id(),
-    ):
-        if candidate:
-            try:
-                profile = get_profile(candidate)
-            except UnknownModel:
-                continue
-            if profile.usable:
-                return profile
-    raise Invalid("unknown_model", "No model is set up here. An admin can add one.")
-
-
-def _temperature(wanted: float | None, profile: Profile) -> float | None:
-    if wanted is None:
-        return profile.default_temperature
-    if not math.isfinite(wanted) or not 0 <= wanted <= profile.max_temperature:
-        raise Invalid(
-            "invalid_temperature", f"The temperature of this model is from 0 to {profile.max_temperature:g}."
-        )
-    return wanted if profile.default_temperature is not None else None
-
-
-def _wanted_output_tokens(wanted: int | None, profile: Profile) -> int:
-    if wanted is None:
-        return min(profile.default_output_tokens, profile.max_output_tokens)
-    if not 1 <= wanted <= profile.max_output_tokens:
-        raise Invalid(
-            "invalid_max_output_tokens",
-            f"The length of an answer of this model is from 1 to {profile.max_output_tokens:,} tokens.",
-        )
-    return wanted
+        Turn.objects.filter(pk=question.id).update(chosen_id=generation_id)
+    place.model = profile.model_id
+    statements.point_conversation(place, now=now)
+    return title
 
 
 def _context(
-    conversation: Conversation,
-    turn: Turn,
-    history: Sequence[Turn],
+    place: Place,
+    question: _Question,
+    history: Sequence[Exchange],
     profile: Profile,
     temperature: float | None,
     wanted: int,
-    partial_answer: str,
+    continues: Generation | None,
 ) -> Context:
     try:
         return build_context(
             history=history,
-            question=turn.text,
-            system=conversation.system_prompt,
+            question=question.text,
+            system=place.system_prompt,
             profile=profile,
             temperature=temperature,
             max_output_tokens=wanted,
-            partial_answer=partial_answer,
+            partial_answer="" if continues is None else continues.answer_text(),
         )
     except ContextTooLong as error:
         raise Invalid(
@@ -397,19 +364,18 @@ def _context(
 
 
 def _hold(
-    conversation: Conversation,
-    *,
+    place: Place,
     generation_id: uuid.UUID,
     profile: Profile,
     input_tokens: int,
     wanted: int,
     now: datetime,
-) -> Any:
+) -> Hold:
     request = HoldRequest(
         key=f"{generation_id}:1",
         fingerprint=f"{profile.model_id}:{input_tokens}:{wanted}",
-        user_id=conversation.owner_id,
-        conversation_id=conversation.pk,
+        user_id=place.owner_id,
+        conversation_id=place.conversation_id,
         generation_id=generation_id,
         attempt=1,
         purpose="answer",
@@ -437,7 +403,7 @@ def _hold(
         ) from error
 
 
-def _conflict_behind(error: IntegrityError, conversation_id: uuid.UUID) -> Refusal:
+def _conflict_behind(conversation_id: uuid.UUID) -> Refusal:
     if Generation.objects.live().filter(conversation_id=conversation_id).exists():
         return Conflict("conversation_busy", BUSY)
     return Conflict("id_conflict", "This id was used before for something else.")

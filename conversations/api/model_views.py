@@ -13,8 +13,7 @@ from billing.prices import Rates, current_rates
 from conversations.api.base import RestView
 from conversations.api.schema import problems
 from conversations.api.serializers import ModelListSerializer
-from conversations.models import Conversation
-from conversations.turns import choose_profile
+from conversations.choices import choose_profile
 from llm.profiles import Profile, list_profiles
 
 
@@ -30,7 +29,7 @@ class ModelsView(RestView):
 def _models(user: User) -> list[dict[str, Any]]:
     profiles = list_profiles()
     rates = current_rates(profile.model_id for profile in profiles)
-    default = choose_profile("", Conversation(owner=user)).model_id
+    default = choose_profile("", user_id=user.pk).model_id
     return [_model(profile, rates.get(profile.model_id), default) for profile in profiles]
 
 

@@ -82,12 +82,10 @@ class Conversation(models.Model):
         path.reverse()
         return path
 
-    def title_from(self, text: str) -> bool:
-        """Take the first words of a question as the title, unless there is one. Returns whether it did."""
-        if self.title_source != self.TitleSource.NONE or self.title:
-            return False
-        words = " ".join(text.split())
-        if len(words) > TITLE_WORDS_CHARACTERS:
-            words = words[:TITLE_WORDS_CHARACTERS].rsplit(" ", 1)[0] + "…"
-        self.title, self.title_source = words, self.TitleSource.FIRST_WORDS
-        return True
+
+def first_title(text: str) -> tuple[str, str]:
+    """The first words of a question as a title, and its source."""
+    words = " ".join(text.split())
+    if len(words) > TITLE_WORDS_CHARACTERS:
+        words = words[:TITLE_WORDS_CHARACTERS].rsplit(" ", 1)[0] + "…"
+    return words, Conversation.TitleSource.FIRST_WORDS

@@ -6,11 +6,11 @@ import uuid
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth.models import User
+
 from billing.budgets import set_budget
 from billing.models import Bucket, Hold, LedgerEntry
 from billing.prices import TierPrice, set_price
-from django.contrib.auth.models import User
-
 from conversations.database import in_database
 from conversations.models import Conversation, Generation, State, Turn
 from tests.conversations.conftest import OpenSocket, refreshed

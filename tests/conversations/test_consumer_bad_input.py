@@ -6,10 +6,10 @@ import uuid
 
 import orjson
 import pytest
-from billing.models import Hold
 from django.contrib.auth.models import User
 from django.test import Client
 
+from billing.models import Hold
 from conversations.database import in_database
 from conversations.models import ApiKey, Conversation, Turn
 from tests.conversations.conftest import OpenSocket

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from billing.models import Hold, LedgerEntry
 
+from billing.models import Hold, LedgerEntry
 from conversations import turns
 from conversations.database import in_database
 from conversations.models import Conversation, Generation, State

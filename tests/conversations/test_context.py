@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from llm.profiles import Profile, ProviderConfig
 
-from conversations.context import HISTORY_SHARE_PERCENT, ContextTooLong, build_context
-from conversations.models import Generation, Turn
+from conversations.context import HISTORY_SHARE_PERCENT, ContextTooLong, Exchange, build_context
+from llm.profiles import Profile, ProviderConfig
 
 
 def profile(window: int = 2000) -> Profile:
@@ -22,14 +21,11 @@ def profile(window: int = 2000) -> Profile:
     )
 
 
-def turn(question: str, answer: str | None = None) -> Turn:
-    made = Turn(text=question)
-    if answer is not None:
-        made.chosen = Generation(text=answer)
-    return made
+def turn(question: str, answer: str = "") -> Exchange:
+    return Exchange(question, answer)
 
 
-def texts(history: list[Turn], *, window: int = 2000, question: str = "now?", system: str = "") -> list[str]:
+def texts(history: list[Exchange], *, window: int = 2000, question: str = "now?", system: str = "") -> list[str]:
     context = build_context(
         history=history,
         question=question,
@@ -56,7 +52,7 @@ def test_it_drops_the_oldest_turns_first_and_never_half_a_turn() -> None:
 
 
 def test_it_leaves_out_turns_without_an_answer_text() -> None:
-    assert texts([turn("one"), turn("two", "")]) == ["one", "two", "now?"]
+    assert texts([turn("one"), turn("two")]) == ["one", "two", "now?"]
 
 
 def test_it_continues_after_the_partial_answer() -> None:

@@ -6,9 +6,9 @@ import uuid
 from typing import Any
 
 import pytest
-from billing.models import Hold, LedgerEntry
 from pytest_django import Settings
 
+from billing.models import Hold, LedgerEntry
 from conversations.database import in_database
 from conversations.models import Conversation, Generation
 from tests.conversations.conftest import OpenSocket, Socket

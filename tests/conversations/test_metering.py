@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from llm.usage import Usage
 
 from conversations.metering import usage_counts
+from llm.usage import Usage
 
 maybe = st.none() | st.integers(0, 10_000)
 

@@ -6,9 +6,9 @@ import random
 
 from hypothesis import given
 from hypothesis import strategies as st
-from llm.errors import BadCredentials, DailyQuota, LLMError, OutOfCredit, ProviderError, RateLimited
 
 from conversations.retries import delay_seconds
+from llm.errors import BadCredentials, DailyQuota, LLMError, OutOfCredit, ProviderError, RateLimited
 
 
 def delay(error: LLMError, *, attempt: int = 1, waited: float = 0.0, seed: int = 1) -> float | None:

@@ -6,7 +6,6 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 
-import pytest
 import pytest_asyncio
 from pytest_django import Settings
 
