@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from billing.budgets import Meter, meters
@@ -34,7 +34,7 @@ from conversations.events import Event, generation_ended
 from conversations.history import history_before
 from conversations.markdown import to_html
 from conversations.metering import usage_counts
-from conversations.models import CLAIMED_STATES, Generation, State, Turn, WaitingReason
+from conversations.models import Generation, State, Turn, WaitingReason
 from conversations.receipts import receipt, receipts
 from llm.errors import UnknownModel
 from llm.messages import ChatRequest
@@ -75,6 +75,7 @@ class Outcome:
     state: State
     text: str = ""
     seq: int = 0
+    html: str = ""
     finish_reason: str = ""
     error_code: str = ""
     usage: Usage | None = None
@@ -222,27 +223,17 @@ def _hold(
 
 
 def beat(beats: Sequence[Beat], *, renew: bool) -> dict[uuid.UUID, bool]:
-    """Store the texts of running attempts; with ``renew`` also prolong their leases and holds.
+    """Store the texts of running attempts; with ``renew`` also prolong their holds.
 
     Returns for each generation that is still ours whether its stop was requested; one that is missing
     was taken over by another process.
     """
     now = timezone.now()
-    answers: dict[uuid.UUID, bool] = {}
-    sql = (
-        "UPDATE conversations_generation SET text = %s, seq = %s, state = %s, lease_expires_at = %s"
-        " WHERE id = %s AND epoch = %s AND state IN (%s, %s) RETURNING stop_requested_at"
-    )
-    lease = connection.ops.adapt_datetimefield_value(now + timedelta(seconds=settings.LEASE_SECONDS))
-    key = Generation._meta.pk
-    with transaction.atomic(), connection.cursor() as cursor:
-        for one in beats:
-            state = State.STREAMING if one.seq else State.RUNNING
-            pk = key.get_db_prep_value(one.generation_id, connection)
-            cursor.execute(sql, [one.text, one.seq, state, lease, pk, one.epoch, *CLAIMED_STATES])
-            row = cursor.fetchone()
-            if row is not None:
-                answers[one.generation_id] = row[0] is not None
+    with transaction.atomic():
+        answers = statements.store_beats(
+            [(one.generation_id, one.epoch, one.text, one.seq) for one in beats],
+            lease_until=now + timedelta(seconds=settings.LEASE_SECONDS),
+        )
         if renew:
             renew_holds(
                 [(one.hold_id, one.output_tokens) for one in beats if one.generation_id in answers],
@@ -299,8 +290,7 @@ def postpone(
 def finish(claim: Claim, outcome: Outcome) -> Ended | None:
     """End the generation: text, state, money and books in one transaction. None: the claim was lost."""
     now = timezone.now()
-    html = to_html(outcome.text) if outcome.text else ""
-    values = _final_values(outcome, html)
+    values = _final_values(outcome)
     with transaction.atomic():
         if not statements.end_claimed(
             claim.generation_id, epoch=claim.epoch, values=list(values.values()), now=now
@@ -321,11 +311,12 @@ def finish(claim: Claim, outcome: Outcome) -> Ended | None:
 def close_lapsed(generation: Generation, *, text: str, seq: int) -> Ended | None:
     """End an answer whose process died after its first token: what arrived stays, the house pays."""
     now = timezone.now()
-    outcome = Outcome(State.INTERRUPTED, text=text, seq=seq, error_code="server_lost", charge="house")
-    html = to_html(text) if text else ""
+    outcome = Outcome(
+        State.INTERRUPTED, text=text, seq=seq, html=to_html(text), error_code="server_lost", charge="house"
+    )
     with transaction.atomic():
         won = Generation.objects.filter(lease_expires_at__lte=now).advance(
-            generation.pk, epoch=generation.epoch, **_final_values(outcome, html), **_closing(now)
+            generation.pk, epoch=generation.epoch, **_final_values(outcome), **_closing(now)
         )
         if not won:
             return None
@@ -364,13 +355,13 @@ def ended_event_of(generation: Generation) -> Event:
     return generation_ended(generation, receipts([generation])[generation.pk])
 
 
-def _final_values(outcome: Outcome, html: str) -> dict[str, Any]:
+def _final_values(outcome: Outcome) -> dict[str, Any]:
     """What the outcome writes, in the order of ``statements.end_claimed``."""
     return {
         "state": outcome.state.value,
         "text": outcome.text,
         "seq": outcome.seq,
-        "html": html,
+        "html": outcome.html,
         "finish_reason": outcome.finish_reason,
         "error_code": outcome.error_code,
         "first_token_ms": outcome.first_token_ms,
@@ -384,7 +375,7 @@ def _closing(now: datetime) -> dict[str, Any]:
 
 def _close(generation: Generation, outcome: Outcome, now: datetime) -> Ended:
     """End a generation that this transaction has already claimed, without an attempt."""
-    Generation.objects.filter(pk=generation.pk).update(**_final_values(outcome, ""), **_closing(now))
+    Generation.objects.filter(pk=generation.pk).update(**_final_values(outcome), **_closing(now))
     if generation.hold_id is not None:
         release_hold(generation.hold_id, reason=outcome.error_code, now=now)
     return _ended(_load(generation.pk), generation.conversation.owner_id, None, now)

@@ -12,7 +12,7 @@ import secrets
 import socket
 import uuid
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -50,21 +50,25 @@ def unlisten(topic: str, listener: Listener) -> None:
             del _listeners[topic]
 
 
-async def publish(topic: str, event: Event) -> None:
+async def publish(topic: str, *events: Event) -> None:
     """Tell the sockets of this process now and those of the others by the channel layer."""
     for listener in tuple(_listeners.get(topic, ())):
-        listener(event)
-    await _send(topic, event, PROCESS_ID)
+        for event in events:
+            listener(event)
+    await _send(topic, events, PROCESS_ID)
 
 
-def publish_from_thread(topic: str, event: Event) -> None:
+def publish_from_thread(topic: str, *events: Event) -> None:
     """The same from synchronous code: every process hears it by the channel layer, this one too."""
-    async_to_sync(_send)(topic, event, "")
+    async_to_sync(_send)(topic, events, "")
 
 
-async def _send(topic: str, event: Event, origin: str) -> None:
+async def _send(topic: str, events: Sequence[Event], origin: str) -> None:
+    if not events:
+        return
     layer = get_channel_layer()
     try:
-        await layer.group_send(topic, {"type": "broadcast", "origin": origin, "event": event})
+        await layer.group_send(topic, {"type": "broadcast", "origin": origin, "events": list(events)})
     except (RedisError, OSError) as error:
-        logger.warning("channel layer unavailable, %s not announced: %s", event["type"], type(error).__name__)
+        names = ", ".join(event["type"] for event in events)
+        logger.warning("channel layer unavailable, not announced: %s (%s)", names, type(error).__name__)

@@ -14,7 +14,6 @@ import orjson
 from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from django.conf import settings
-from django.db import Error as DatabaseError
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -26,7 +25,7 @@ from conversations.launch import announce_start, launch, stop
 from conversations.live import Attachment, LiveStream
 from conversations.models import Generation, State
 from conversations.runtime import Runtime, get_runtime
-from conversations.socket_auth import Headers, Visitor, admit, is_still_welcome
+from conversations.socket_auth import Headers, Visitor, admit
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +34,6 @@ Event = dict[str, Any]
 FRAME_LIMIT_BYTES = 65_536
 # A client that reconnects says from where it goes on; one that says nothing gets everything.
 RESUME_GRACE_SECONDS = 1.0
-WELCOME_CHECK_SECONDS = 4.0
 CLOSE_TOO_BIG = 1009
 CLOSE_SIGNED_OUT = 4401
 ENDED_MEMORY = 64
@@ -81,9 +79,12 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
                 logger.warning("channel layer unavailable: %s", type(error).__name__)
         if visitor.live is not None:
             await self._announce_live(visitor.live)
-        self._chores = [asyncio.create_task(self._pump()), asyncio.create_task(self._watch_welcome())]
+        self._chores = [asyncio.create_task(self._pump())]
+        self.runtime.doorkeeper.watch(self, visitor.credential, self._on_unwelcome)
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        if self._topics:
+            self.runtime.doorkeeper.forget(self)
         for topic in self._topics:
             unlisten(topic, self.on_event)
             with contextlib.suppress(RedisError, OSError):
@@ -94,14 +95,9 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             chore.cancel()
         raise StopConsumer
 
-    async def _watch_welcome(self) -> None:
-        """Close the socket soon after its person signs out, is deactivated or loses the key."""
-        while True:
-            await asyncio.sleep(WELCOME_CHECK_SECONDS)
-            with contextlib.suppress(DatabaseError):
-                if not await in_database(is_still_welcome, self.visitor.user_id, self.headers):
-                    await self.base_send({"type": "websocket.close", "code": CLOSE_SIGNED_OUT})
-                    return
+    async def _on_unwelcome(self) -> None:
+        """The person signed out, was deactivated or lost the key."""
+        await self.base_send({"type": "websocket.close", "code": CLOSE_SIGNED_OUT})
 
     # --- Frames from the client ---------------------------------------------------
 
@@ -260,9 +256,10 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
     # --- Events from elsewhere ----------------------------------------------------
 
     async def broadcast(self, message: dict[str, Any]) -> None:
-        """An event through the channel layer; what this process sent was heard directly."""
+        """Events through the channel layer; what this process sent was heard directly."""
         if message["origin"] != PROCESS_ID:
-            self.on_event(message["event"], from_elsewhere=True)
+            for event in message["events"]:
+                self.on_event(event, from_elsewhere=True)
 
     def on_event(self, event: Event, *, from_elsewhere: bool = False) -> None:
         if not event["type"].startswith("notice."):

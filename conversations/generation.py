@@ -22,6 +22,7 @@ from conversations import attempts
 from conversations.attempts import Charge, Claim, Ended, Outcome
 from conversations.database import in_database
 from conversations.live import LiveStream
+from conversations.markdown import to_html
 from conversations.models import Generation, State, WaitingReason
 from conversations.retries import delay_seconds
 from llm.errors import ConnectionFailed, FirstTokenTimeout, LLMError, Stalled, Truncated
@@ -107,7 +108,8 @@ class InternalError(LLMError):
 async def run_generation(generation_id: uuid.UUID, runtime: Runtime, prepared: Claim | None = None) -> None:
     """One attempt for the generation, from the claim to its end or its next appointment.
 
-    ``prepared`` saves the process that has just queued it from reading it again. Does nothing when another process has it. Never raises but for its own cancellation from outside.
+    ``prepared`` saves the process that has just queued it from reading it again. Does nothing when
+    another process has it. Never raises but for its own cancellation from outside.
     """
     claimed = await in_database(attempts.claim, generation_id, owner=runtime.process_id, prepared=prepared)
     if claimed is None:
@@ -209,7 +211,11 @@ async def _conclude(attempt: Attempt, error: LLMError | None, runtime: Runtime) 
         elif postponed is not None:
             await runtime.announce_end(claim.generation_id, postponed)
         return
-    ended = await in_database(attempts.finish, claim, _outcome(attempt, error))
+    outcome = _outcome(attempt, error)
+    if outcome.text:
+        # Rendering a long answer takes tens of milliseconds: not in the loop, not in a database thread.
+        outcome = replace(outcome, html=await asyncio.to_thread(to_html, outcome.text))
+    ended = await in_database(attempts.finish, claim, outcome)
     if ended is not None:
         await runtime.announce_end(claim.generation_id, ended)
         _log_end(attempt, ended, error)

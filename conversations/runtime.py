@@ -24,6 +24,7 @@ from conversations import attempts, events
 from conversations.attempts import Beat, Claim, Ended
 from conversations.broadcast import PROCESS_ID, conversation_topic, publish, user_topic
 from conversations.database import in_database
+from conversations.doorkeeper import Doorkeeper
 from conversations.generation import Attempt, run_generation
 from conversations.live import LiveStream
 from conversations.models import Generation
@@ -32,6 +33,8 @@ from conversations.stream_log import LogReader, LogWriter, connect
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
+# Texts stored in one transaction: small enough that a new question never waits long behind it.
+BEAT_CHUNK = 20
 CONTROL_CHANNEL = "chatsite:stop"
 RECONNECT_SECONDS = 0.5
 # A stream that is followed and silent for this long is compared with the database.
@@ -48,6 +51,7 @@ class Runtime:
         self.attempts: dict[uuid.UUID, Attempt] = {}
         self._runs: set[asyncio.Task[None]] = set()
         self._chores: set[asyncio.Task[Any]] = set()
+        self.doorkeeper = Doorkeeper()
         self._client = connect()
         self.log = LogWriter(self._client)
         self._reader = LogReader(connect(), self._on_log_end)
@@ -56,7 +60,12 @@ class Runtime:
     def start(self) -> None:
         self.log.start()
         self._reader.start()
-        for chore in (self._beat_loop(), self._control_loop(), self._reconcile_loop()):
+        for chore in (
+            self._beat_loop(),
+            self._control_loop(),
+            self._reconcile_loop(),
+            self.doorkeeper.run(),
+        ):
             self._keep(chore)
 
     # --- Running ------------------------------------------------------------
@@ -130,8 +139,7 @@ class Runtime:
                 await self.log.end(stream)
         notice = ended_notice(generation_id, ended.conversation_id, ended.event["turn_id"])
         await publish(conversation_topic(ended.conversation_id), notice)
-        for event in events.budgets_changed(ended.meters):
-            await publish(user_topic(ended.user_id), event)
+        await publish(user_topic(ended.user_id), *events.budgets_changed(ended.meters))
 
     async def announce_stopped(self, generation: Generation) -> None:
         """The stop of an answer that no process was writing: it is over."""
@@ -268,18 +276,23 @@ class Runtime:
         running = [a for a in self.attempts.values() if renew or a.stream.seq > a.beaten_seq]
         if not running:
             return
-        beats = [self._beat_of(attempt) for attempt in running]
-        answers = await in_database(attempts.beat, beats, renew=renew)
+        for begin in range(0, len(running), BEAT_CHUNK):
+            chunk = running[begin : begin + BEAT_CHUNK]
+            beats = [self._beat_of(attempt) for attempt in chunk]
+            answers = await in_database(attempts.beat, beats, renew=renew)
+            for attempt, sent in zip(chunk, beats, strict=True):
+                self._take_answer(attempt, sent, answers.get(sent.generation_id))
         if renew:
             self._renewed_at = now
-        for attempt, sent in zip(running, beats, strict=True):
-            stop_requested = answers.get(sent.generation_id)
-            if stop_requested is None:
-                attempt.cancel("lost")
-            else:
-                attempt.beaten_seq = max(attempt.beaten_seq, sent.seq)
-                if stop_requested:
-                    attempt.cancel("stopped")
+
+    @staticmethod
+    def _take_answer(attempt: Attempt, sent: Beat, stop_requested: bool | None) -> None:
+        if stop_requested is None:
+            attempt.cancel("lost")
+            return
+        attempt.beaten_seq = max(attempt.beaten_seq, sent.seq)
+        if stop_requested:
+            attempt.cancel("stopped")
 
     @staticmethod
     def _beat_of(attempt: Attempt) -> Beat:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -20,38 +21,50 @@ Headers = dict[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
+class Credential:
+    """What opened a socket: an API key (its digest) or a session (its key)."""
+
+    kind: Literal["key", "session"]
+    secret: str
+    user_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Visitor:
     """The person behind a socket, and the conversation it shows as it is at this moment."""
 
-    user_id: int
-    is_page: bool  # a page of ours, not a program
+    credential: Credential
     live: Generation | None
+
+    @property
+    def user_id(self) -> int:
+        return self.credential.user_id
 
 
 def admit(headers: Headers, conversation_id: uuid.UUID) -> Visitor | None:
     """The visitor, or None: not signed in, a foreign page, or no such conversation of theirs."""
-    user_id, is_page = _identify(headers)
-    if user_id is None:
+    credential = _identify(headers)
+    if credential is None:
         return None
-    if not Conversation.objects.filter(pk=conversation_id, owner_id=user_id).exists():
+    if not Conversation.objects.filter(pk=conversation_id, owner_id=credential.user_id).exists():
         return None
     live = Generation.objects.live().select_related("turn").filter(conversation_id=conversation_id).first()
-    return Visitor(user_id, is_page, live)
+    return Visitor(credential, live)
 
 
-def _identify(headers: Headers) -> tuple[int | None, bool]:
+def _identify(headers: Headers) -> Credential | None:
     authorization = headers.get(b"authorization", b"").decode("latin-1")
     if authorization:
         scheme, _, secret = authorization.partition(" ")
         key = ApiKey.objects.find(secret.strip()) if scheme.lower() == "bearer" else None
         if key is None:
-            return None, False
+            return None
         key.touch()
-        return key.user_id, False
+        return Credential("key", key.digest, key.user_id)
     # A cookie is sent by any page that asks the browser to connect: the origin must be ours.
     if not _is_own_origin(headers.get(b"origin", b"").decode("latin-1")):
-        return None, True
-    return _session_user(headers.get(b"cookie", b"").decode("latin-1")), True
+        return None
+    return _session(headers.get(b"cookie", b"").decode("latin-1"))
 
 
 def _is_own_origin(origin: str) -> bool:
@@ -66,21 +79,28 @@ def _is_own_origin(origin: str) -> bool:
     return validate_host(bracketed, settings.ALLOWED_HOSTS) or origin in settings.CSRF_TRUSTED_ORIGINS
 
 
-def _session_user(cookie_header: str) -> int | None:
+def _session(cookie_header: str) -> Credential | None:
     try:
         cookies: SimpleCookie = SimpleCookie(cookie_header)
     except CookieError:
         return None
     morsel = cookies.get(settings.SESSION_COOKIE_NAME)
-    if morsel is None:
-        return None
+    user_id = None if morsel is None else _user_of_session(morsel.value)
+    return None if morsel is None or user_id is None else Credential("session", morsel.value, user_id)
+
+
+def _user_of_session(key: str) -> int | None:
     request: Any = HttpRequest()
-    request.session = import_module(settings.SESSION_ENGINE).SessionStore(morsel.value)
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     user = get_user(request)
     return user.pk if user.is_authenticated and user.is_active else None
 
 
-def is_still_welcome(user_id: int, headers: Headers) -> bool:
-    """Whether the same credentials would still open the socket: not revoked, signed out or expired."""
-    found, _ = _identify(headers)
-    return found == user_id
+def still_welcome(credentials: Collection[Credential]) -> set[Credential]:
+    """Those that would still open a socket: not revoked, signed out, expired or deactivated. Few queries."""
+    digests = [one.secret for one in credentials if one.kind == "key"]
+    usable = set(ApiKey.objects.usable().filter(digest__in=digests).values_list("digest", flat=True))
+    sessions = {one for one in credentials if one.kind == "session"}
+    return {one for one in credentials if one.secret in usable} | {
+        one for one in sessions if _user_of_session(one.secret) == one.user_id
+    }

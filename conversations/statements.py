@@ -40,12 +40,14 @@ _TURN_COLUMNS = ("id", "conversation_id", "turn_id", "parent_id", "depth", "text
 _GENERATION_COLUMNS = (
     "id", "conversation_id", "turn_id", "continues_id", "model", "temperature", "wanted_output_tokens",
     "input_estimate_tokens", "output_cap_tokens", "hold_id", "created_at",
-    "state", "waiting_reason", "owner", "epoch", "attempts", "text", "seq", "html", "finish_reason", "error_code",
+    "state", "waiting_reason", "owner", "epoch", "attempts", "text", "seq", "html",
+    "finish_reason", "error_code",
 )  # fmt: skip
 _NEW_GENERATION = (State.QUEUED.value, "", "", 0, 0, "", 0, "", "", "")
 _CLAIM_QUEUED = f"""
 UPDATE conversations_generation
-SET state = '{State.RUNNING.value}', owner = %s, epoch = 1, attempts = 1, lease_expires_at = %s, started_at = %s
+SET state = '{State.RUNNING.value}', owner = %s, epoch = 1, attempts = 1, lease_expires_at = %s,
+  started_at = %s
 WHERE id = %s AND epoch = 0 AND state = '{State.QUEUED.value}'
 """
 _END = f"""
@@ -53,6 +55,15 @@ UPDATE conversations_generation
 SET state = %s, text = %s, seq = %s, html = %s, finish_reason = %s, error_code = %s, first_token_ms = %s,
   duration_ms = %s, finished_at = %s, lease_expires_at = NULL, run_after = NULL, waiting_reason = ''
 WHERE id = %s AND epoch = %s AND state IN ({_CLAIMED})
+"""
+# Both engines name the columns of VALUES column1, column2, ...
+_BEATS = f"""
+UPDATE conversations_generation
+SET text = beat.column3, seq = beat.column4, lease_expires_at = %s,
+  state = CASE WHEN beat.column4 > 0 THEN '{State.STREAMING.value}' ELSE state END
+FROM (VALUES {{rows}}) AS beat
+WHERE id = beat.column1 AND epoch = beat.column2 AND state IN ({_CLAIMED})
+RETURNING id, stop_requested_at
 """
 
 
@@ -173,6 +184,20 @@ def claim_queued(generation_id: uuid.UUID, *, owner: str, lease_until: datetime,
     """The first claim of a generation, by the process that has just queued it."""
     params = [owner, sql.time_in(lease_until), sql.time_in(now), sql.uuid_in(generation_id)]
     return sql.run(_CLAIM_QUEUED, params) == 1
+
+
+def store_beats(
+    beats: Sequence[tuple[uuid.UUID, int, str, int]], *, lease_until: datetime
+) -> dict[uuid.UUID, bool]:
+    """Write (generation, epoch, text, seq) of those that are still claimed by that epoch.
+
+    Returns them with whether their stop was requested.
+    """
+    params: list[Any] = [sql.time_in(lease_until)]
+    for generation_id, epoch, text, seq in beats:
+        params += (sql.uuid_in(generation_id), epoch, text, seq)
+    found = sql.rows(_BEATS.format(rows=sql.tuples(len(beats), 4)), params)
+    return {_uuid(row[0]): row[1] is not None for row in found}
 
 
 def end_claimed(generation_id: uuid.UUID, *, epoch: int, values: Sequence[Any], now: datetime) -> bool:

@@ -71,8 +71,7 @@ def _close_or_revive(generation: Generation, swept: Swept) -> None:
     topic = conversation_topic(generation.conversation_id)
     notice = ended_notice(generation.pk, generation.conversation_id, str(generation.turn.turn_id))
     publish_from_thread(topic, notice)
-    for event in events.budgets_changed(ended.meters):
-        publish_from_thread(user_topic(ended.user_id), event)
+    publish_from_thread(user_topic(ended.user_id), *events.budgets_changed(ended.meters))
 
 
 def _tell(generation: Generation) -> bool:

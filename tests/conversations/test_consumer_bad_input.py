@@ -151,7 +151,7 @@ async def test_it_takes_a_session_only_from_our_own_pages(
 async def test_it_closes_the_socket_of_a_person_who_was_deactivated(
     alice: User, conversation: Conversation, alice_key: str, open_socket: OpenSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("conversations.consumers.WELCOME_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("conversations.doorkeeper.CHECK_SECONDS", 0.05)
     socket = await open_socket(conversation.pk, alice_key)
     await in_database(User.objects.filter(pk=alice.pk).update, is_active=False)
     assert await socket.closed_with() == 4401

@@ -1,0 +1,43 @@
+"""Closes the sockets of people who signed out, were deactivated or lost their key, within seconds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from django.db import Error as DatabaseError
+
+from conversations.database import in_database
+from conversations.socket_auth import Credential, still_welcome
+
+CHECK_SECONDS = 4.0
+
+Close = Callable[[], Awaitable[None]]
+
+
+class Doorkeeper:
+    """Asks the database for all sockets of this process together."""
+
+    def __init__(self) -> None:
+        self._watched: dict[object, tuple[Credential, Close]] = {}
+
+    def watch(self, socket: object, credential: Credential, close: Close) -> None:
+        self._watched[socket] = (credential, close)
+
+    def forget(self, socket: object) -> None:
+        self._watched.pop(socket, None)
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            watched = tuple(self._watched.items())
+            if not watched:
+                continue
+            try:
+                welcome = await in_database(still_welcome, {credential for _, (credential, _) in watched})
+            except DatabaseError:
+                continue  # unknown is not unwelcome: it is asked again
+            for socket, (credential, close) in watched:
+                if credential not in welcome and socket in self._watched:
+                    self.forget(socket)
+                    await close()
