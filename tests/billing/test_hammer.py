@@ -10,6 +10,7 @@ from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -31,8 +32,11 @@ def database_url() -> str:
     found = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"sqlite:///{found['NAME']}"
-    password = f":{found['PASSWORD']}" if found["PASSWORD"] else ""
-    return f"postgres://{found['USER']}{password}@{found['HOST']}:{found['PORT']}/{found['NAME']}"
+    who = found["USER"] + (f":{quote(found['PASSWORD'])}" if found["PASSWORD"] else "")
+    host = found["HOST"] or found["OPTIONS"].get("host", "")
+    if not host or host.startswith("/"):  # a Unix socket
+        return f"postgres://{who}@/{found['NAME']}?host={quote(str(host))}"
+    return f"postgres://{who}@{host}:{found['PORT'] or 5432}/{found['NAME']}"
 
 
 def hammer(plans: list[dict[str, Any]]) -> Counter[str]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.utils import timezone
 
@@ -77,3 +79,12 @@ def test_a_true_up_corrects_the_receipt() -> None:
 )
 def test_nano_dollars_as_text(nanousd: int | None, usd: str | None) -> None:
     assert receipts.usd(nanousd) == usd
+
+
+def test_several_receipts_cost_one_query(django_assert_num_queries: Any) -> None:
+    play.price()
+    play.budget(None)
+    found = [play.spend(), play.spend(tokens=300)]
+    with django_assert_num_queries(1):
+        answer = receipts.receipts(found)
+    assert answer == {entry.pk: receipts.receipt(entry) for entry in found}
