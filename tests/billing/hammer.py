@@ -87,7 +87,8 @@ def client(
 def main() -> None:
     plan = json.loads(sys.argv[1])
     total: Counter[str] = Counter()
-    start = threading.Barrier(plan["clients"] * len(plan["user_ids"]) + 1)
+    # The time-out: a client that gets no connection must fail the test, not hang it.
+    start = threading.Barrier(plan["clients"] * len(plan["user_ids"]) + 1, timeout=60)
     lock = threading.Lock()
     clients = [
         threading.Thread(target=client, args=(plan, user_id, total, lock, start), daemon=True)
