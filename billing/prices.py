@@ -79,23 +79,36 @@ def upper_cost(rates: Rates, input_tokens: int, output_tokens: int) -> int:
     return to_nanousd(input_tokens * rates.worst_input_picousd + output_tokens * rates.worst_output_picousd)
 
 
+def any_model_of(model: str) -> str:
+    """The name under which a price for all models of a provider stands: ``demo:*``."""
+    return f"{model.partition(':')[0]}:*"
+
+
 def find_tiers(model: str, now: datetime) -> tuple[Rates, ...]:
-    """All tiers of the version valid at ``now``, lowest first; empty = price unknown."""
+    """All tiers of the version valid at ``now``, lowest first; empty = price unknown.
+
+    A model without a price of its own has that of ``provider:*``, where there is one.
+    """
     at = sql.time_in(now)
     found = sql.rows(
-        f"SELECT {_COLUMNS} FROM billing_priceversion p WHERE p.model = %s AND p.valid_from <= %s"
+        f"SELECT {_COLUMNS} FROM billing_priceversion p WHERE p.model IN (%s, %s) AND p.valid_from <= %s"
         " AND (p.valid_to IS NULL OR p.valid_to > %s) ORDER BY p.above_input_tokens",
-        (model, at, at),
+        (model, any_model_of(model), at, at),
     )
-    return tuple(Rates(*row) for row in found)
+    tiers = tuple(Rates(*row) for row in found)
+    return tuple(tier for tier in tiers if tier.model == model) or tiers
 
 
 def current_rates(models: Iterable[str], *, now: datetime | None = None) -> dict[str, Rates]:
     """The lowest tier of each model's running price; a model whose price is unknown is missing. One query."""
     at = now or timezone.now()
-    running = PriceVersion.objects.filter(model__in=list(models), above_input_tokens=0, valid_from__lte=at)
+    wanted = list(models)
+    names = {*wanted, *(any_model_of(model) for model in wanted)}
+    running = PriceVersion.objects.filter(model__in=names, above_input_tokens=0, valid_from__lte=at)
     running = running.filter(Q(valid_to=None) | Q(valid_to__gt=at))
-    return {row.model: _rates_of(row) for row in running}
+    by_name = {row.model: _rates_of(row) for row in running}
+    found = {model: by_name.get(model) or by_name.get(any_model_of(model)) for model in wanted}
+    return {model: rates for model, rates in found.items() if rates is not None}
 
 
 def rates_by_version(price_version_ids: Iterable[int]) -> dict[int, Rates]:

@@ -260,6 +260,8 @@ OPENAI_BASE_URL = env_str("OPENAI_BASE_URL")
 ANTHROPIC_API_KEY = env_str("ANTHROPIC_API_KEY")
 ANTHROPIC_BASE_URL = env_str("ANTHROPIC_BASE_URL")
 DEMO_MODEL = env_bool("DEMO_MODEL", False)
+# Hosts of providers that an admin may add with plain http or a private address.
+PROVIDER_HOSTS = env_list("PROVIDER_HOSTS")
 TIKTOKEN_CACHE_DIR = DATA_DIR / "tiktoken"
 
 # --- Logs -------------------------------------------------------------------

@@ -29,6 +29,7 @@ from conversations.generation import Attempt, run_generation
 from conversations.live import LiveStream
 from conversations.models import Generation
 from conversations.stream_log import LogReader, LogWriter, connect
+from llm.registry import aclose_all
 
 logger = logging.getLogger(__name__)
 
@@ -343,6 +344,7 @@ class Runtime:
         await self.log.close()
         await self._reader.client.aclose()
         await self._client.aclose()
+        await aclose_all()
 
     def _keep(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(coroutine)

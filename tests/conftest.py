@@ -16,10 +16,11 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from hypothesis import HealthCheck, settings
 
+import tests.append_only  # noqa: F401 - lets the flush after a test empty the ledger
 from billing import accounts
 from billing.models import BillingGroup
 from chatsite.valkey import EmbeddedValkey
-import tests.append_only  # noqa: F401 - lets the flush after a test empty the ledger
+from llm.profiles import clear_cache
 from tests.browser import find_chromium
 
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "django_db_reset_sequences"}
@@ -100,6 +101,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if config.option.counts:
         total = {"all": len(terminalreporter.stats.get("passed", [])), **passed}
         Path(config.option.counts).write_text(json.dumps(total), encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def fresh_models() -> None:
+    """Model rows that an earlier test has rolled back must not live on in the cache."""
+    clear_cache()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from billing.models import Bucket, Budget, Grant, Hold, LedgerEntry
 from billing.usage import UsageCounts
 
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
-MODEL = "demo:friendly"
+MODEL = "acme:friendly"
 # $0.10 and $0.40 per million tokens: 100 and 400 nano-USD a token.
 INPUT_PICOUSD, OUTPUT_PICOUSD = 100_000, 400_000
 CONVERSATION = UUID("00000000-0000-4000-8000-0000000000c1")

@@ -38,10 +38,10 @@ def test_it_takes_a_group_a_conversation_a_model_a_zone_and_no_limit() -> None:
     group = BillingGroup.objects.create(name="red team")
     conversation = uuid4()
     budget_set("--group", "red team", "--timezone", "Asia/Tokyo", limit="none")
-    budget_set("--conversation", str(conversation), "--model", "demo:friendly", period="none")
+    budget_set("--conversation", str(conversation), "--model", "acme:friendly", period="none")
     of_group, of_conversation = Budget.objects.order_by("pk")
     assert (of_group.scope_id, of_group.limit_units, of_group.timezone) == (str(group.pk), None, "Asia/Tokyo")
-    assert (of_conversation.scope_id, of_conversation.model) == (str(conversation), "demo:friendly")
+    assert (of_conversation.scope_id, of_conversation.model) == (str(conversation), "acme:friendly")
 
 
 @pytest.mark.parametrize(

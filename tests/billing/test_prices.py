@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -54,7 +54,7 @@ def test_a_new_price_supersedes_and_the_old_one_keeps_its_time() -> None:
 
 def test_the_same_price_again_is_no_new_version() -> None:
     assert set_price(TierPrice(1, 2)) == set_price(TierPrice(1, 2))
-    assert PriceVersion.objects.count() == 1
+    assert PriceVersion.objects.exclude(source="shipped").count() == 1
 
 
 def test_tiers_are_chosen_by_the_whole_input() -> None:
@@ -88,7 +88,7 @@ def test_a_price_that_moves_more_than_tenfold_must_be_confirmed(new: TierPrice) 
 def test_it_refuses_prices_that_cannot_be(tiers: tuple[TierPrice, ...]) -> None:
     with pytest.raises(InvalidAmount):
         set_price(*tiers)
-    assert PriceVersion.objects.count() == 0
+    assert PriceVersion.objects.exclude(source="shipped").count() == 0
 
 
 def test_it_refuses_a_price_without_model_and_one_that_begins_too_early() -> None:
@@ -125,3 +125,15 @@ def test_rates_are_shown_in_dollars_per_million() -> None:
     assert found is not None
     shown = found.usd_per_million()
     assert (shown["input"], shown["output"], shown["cache_read"]) == ("0.0375", "15", "0")
+
+
+@pytest.mark.django_db
+def test_a_price_for_all_models_of_a_provider_yields_to_a_models_own() -> None:
+    now = datetime.now(UTC)
+    assert prices.quote("demo:0-10-0", 1_000_000, 0, now) == 100_000_000
+    assert prices.current_rates(["demo:x", "other:x"], now=now)["demo:x"].model == "demo:*"
+    prices.set_price(model="demo:0-10-0", tiers=[prices.TierPrice(200_000, 1)])
+    later = datetime.now(UTC)
+    assert prices.quote("demo:0-10-0", 1_000_000, 0, later) == 200_000_000
+    assert prices.quote("demo:0-11-0", 1_000_000, 0, later) == 100_000_000
+    assert prices.quote("other:x", 1, 1, later) is None
