@@ -11,7 +11,6 @@ import conversations.models.ids
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -20,126 +19,329 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='ApiKey',
+            name="ApiKey",
             fields=[
-                ('id', models.UUIDField(default=conversations.models.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(blank=True, max_length=100)),
-                ('prefix', models.CharField(help_text='First characters, to tell keys apart.', max_length=10)),
-                ('digest', models.CharField(editable=False, max_length=64, unique=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('last_used_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_keys', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=conversations.models.ids.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("name", models.CharField(blank=True, max_length=100)),
+                (
+                    "prefix",
+                    models.CharField(help_text="First characters, to tell keys apart.", max_length=10),
+                ),
+                ("digest", models.CharField(editable=False, max_length=64, unique=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("last_used_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="api_keys",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'API key',
+                "verbose_name": "API key",
             },
         ),
         migrations.CreateModel(
-            name='Conversation',
+            name="Conversation",
             fields=[
-                ('id', models.UUIDField(default=conversations.models.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('title', models.CharField(blank=True, max_length=200)),
-                ('title_source', models.CharField(blank=True, choices=[('', 'none yet'), ('first_words', 'first words of the first question'), ('generated', 'generated'), ('person', 'given by the owner')], max_length=16)),
-                ('system_prompt', models.TextField(blank=True)),
-                ('model', models.CharField(blank=True, help_text='Model id of the last send.', max_length=200)),
-                ('temporary', models.BooleanField(default=False)),
-                ('pinned_at', models.DateTimeField(blank=True, null=True)),
-                ('archived_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='conversations', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=conversations.models.ids.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("title", models.CharField(blank=True, max_length=200)),
+                (
+                    "title_source",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "none yet"),
+                            ("first_words", "first words of the first question"),
+                            ("generated", "generated"),
+                            ("person", "given by the owner"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("system_prompt", models.TextField(blank=True)),
+                (
+                    "model",
+                    models.CharField(blank=True, help_text="Model id of the last send.", max_length=200),
+                ),
+                ("temporary", models.BooleanField(default=False)),
+                ("pinned_at", models.DateTimeField(blank=True, null=True)),
+                ("archived_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="conversations",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Generation',
+            name="Generation",
             fields=[
-                ('id', models.UUIDField(default=conversations.models.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('model', models.CharField(help_text='Model id, provider:name.', max_length=200)),
-                ('temperature', models.FloatField(blank=True, null=True)),
-                ('wanted_output_tokens', models.PositiveIntegerField(help_text='Length asked for; the hold may have cut it.')),
-                ('state', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('streaming', 'Streaming'), ('waiting', 'Waiting'), ('completed', 'Completed'), ('stopped', 'Stopped'), ('interrupted', 'Interrupted'), ('failed', 'Failed')], default='queued', max_length=12)),
-                ('waiting_reason', models.CharField(blank=True, choices=[('', 'not waiting'), ('rate_limit', 'Rate Limit'), ('capacity', 'Capacity'), ('retry', 'Retry'), ('recovery', 'Recovery')], max_length=12)),
-                ('run_after', models.DateTimeField(blank=True, null=True)),
-                ('owner', models.CharField(blank=True, help_text='The process that holds the claim.', max_length=80)),
-                ('epoch', models.PositiveIntegerField(default=0)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('lease_expires_at', models.DateTimeField(blank=True, null=True)),
-                ('notified_at', models.DateTimeField(blank=True, null=True)),
-                ('stop_requested_at', models.DateTimeField(blank=True, null=True)),
-                ('input_estimate_tokens', models.PositiveIntegerField(default=0)),
-                ('output_cap_tokens', models.PositiveIntegerField(default=0)),
-                ('hold_id', models.UUIDField(blank=True, null=True)),
-                ('text', models.TextField(blank=True)),
-                ('seq', models.PositiveIntegerField(default=0, help_text='Number of deltas in text.')),
-                ('html', models.TextField(blank=True)),
-                ('finish_reason', models.CharField(blank=True, max_length=16)),
-                ('error_code', models.CharField(blank=True, max_length=40)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('first_token_ms', models.PositiveIntegerField(blank=True, null=True)),
-                ('duration_ms', models.PositiveIntegerField(blank=True, null=True)),
-                ('continues', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='continuations', to='conversations.generation')),
-                ('conversation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='generations', to='conversations.conversation')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=conversations.models.ids.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("model", models.CharField(help_text="Model id, provider:name.", max_length=200)),
+                ("temperature", models.FloatField(blank=True, null=True)),
+                (
+                    "wanted_output_tokens",
+                    models.PositiveIntegerField(help_text="Length asked for; the hold may have cut it."),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("streaming", "Streaming"),
+                            ("waiting", "Waiting"),
+                            ("completed", "Completed"),
+                            ("stopped", "Stopped"),
+                            ("interrupted", "Interrupted"),
+                            ("failed", "Failed"),
+                        ],
+                        default="queued",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "waiting_reason",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("", "not waiting"),
+                            ("rate_limit", "Rate Limit"),
+                            ("capacity", "Capacity"),
+                            ("retry", "Retry"),
+                            ("recovery", "Recovery"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("run_after", models.DateTimeField(blank=True, null=True)),
+                (
+                    "owner",
+                    models.CharField(
+                        blank=True, help_text="The process that holds the claim.", max_length=80
+                    ),
+                ),
+                ("epoch", models.PositiveIntegerField(default=0)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("lease_expires_at", models.DateTimeField(blank=True, null=True)),
+                ("notified_at", models.DateTimeField(blank=True, null=True)),
+                ("stop_requested_at", models.DateTimeField(blank=True, null=True)),
+                ("input_estimate_tokens", models.PositiveIntegerField(default=0)),
+                ("output_cap_tokens", models.PositiveIntegerField(default=0)),
+                ("hold_id", models.UUIDField(blank=True, null=True)),
+                ("text", models.TextField(blank=True)),
+                ("seq", models.PositiveIntegerField(default=0, help_text="Number of deltas in text.")),
+                ("html", models.TextField(blank=True)),
+                ("finish_reason", models.CharField(blank=True, max_length=16)),
+                ("error_code", models.CharField(blank=True, max_length=40)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("first_token_ms", models.PositiveIntegerField(blank=True, null=True)),
+                ("duration_ms", models.PositiveIntegerField(blank=True, null=True)),
+                (
+                    "continues",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="continuations",
+                        to="conversations.generation",
+                    ),
+                ),
+                (
+                    "conversation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="generations",
+                        to="conversations.conversation",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Preferences',
+            name="Preferences",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('default_model', models.CharField(blank=True, max_length=200)),
-                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='preferences', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("default_model", models.CharField(blank=True, max_length=200)),
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="preferences",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'preferences',
+                "verbose_name_plural": "preferences",
             },
         ),
         migrations.CreateModel(
-            name='Turn',
+            name="Turn",
             fields=[
-                ('id', models.UUIDField(default=conversations.models.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('turn_id', models.UUIDField()),
-                ('depth', models.PositiveIntegerField(default=0, help_text='Number of turns before it on its branch.')),
-                ('text', models.TextField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('chosen', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='conversations.generation')),
-                ('conversation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='turns', to='conversations.conversation')),
-                ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='children', to='conversations.turn')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=conversations.models.ids.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("turn_id", models.UUIDField()),
+                (
+                    "depth",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Number of turns before it on its branch."
+                    ),
+                ),
+                ("text", models.TextField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "chosen",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="conversations.generation",
+                    ),
+                ),
+                (
+                    "conversation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="turns",
+                        to="conversations.conversation",
+                    ),
+                ),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="children",
+                        to="conversations.turn",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='generation',
-            name='turn',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='generations', to='conversations.turn'),
+            model_name="generation",
+            name="turn",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="generations",
+                to="conversations.turn",
+            ),
         ),
         migrations.AddField(
-            model_name='conversation',
-            name='head_turn',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='conversations.turn'),
+            model_name="conversation",
+            name="head_turn",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="conversations.turn",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='turn',
-            constraint=models.UniqueConstraint(fields=('conversation', 'turn_id'), name='turn_id_once_per_conversation'),
+            model_name="turn",
+            constraint=models.UniqueConstraint(
+                fields=("conversation", "turn_id"), name="turn_id_once_per_conversation"
+            ),
         ),
         migrations.AddIndex(
-            model_name='generation',
-            index=models.Index(condition=models.Q(('state__in', ('queued', 'running', 'streaming', 'waiting'))), fields=['state', 'run_after', 'lease_expires_at'], name='generation_due'),
+            model_name="generation",
+            index=models.Index(
+                condition=models.Q(("state__in", ("queued", "running", "streaming", "waiting"))),
+                fields=["state", "run_after", "lease_expires_at"],
+                name="generation_due",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ('queued', 'running', 'streaming', 'waiting'))), fields=('conversation',), name='one_live_generation_per_conversation'),
+            model_name="generation",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ("queued", "running", "streaming", "waiting"))),
+                fields=("conversation",),
+                name="one_live_generation_per_conversation",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'running', 'streaming', 'waiting', 'completed', 'stopped', 'interrupted', 'failed'])), name='generation_state_known'),
+            model_name="generation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "state__in",
+                        [
+                            "queued",
+                            "running",
+                            "streaming",
+                            "waiting",
+                            "completed",
+                            "stopped",
+                            "interrupted",
+                            "failed",
+                        ],
+                    )
+                ),
+                name="generation_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'waiting'), _negated=True), ('run_after__isnull', False), _connector='OR'), name='waiting_has_run_after'),
+            model_name="generation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "waiting"), _negated=True),
+                    ("run_after__isnull", False),
+                    _connector="OR",
+                ),
+                name="waiting_has_run_after",
+            ),
         ),
         migrations.AddIndex(
-            model_name='conversation',
-            index=models.Index(fields=['owner', '-updated_at'], name='conversation_by_owner'),
+            model_name="conversation",
+            index=models.Index(fields=["owner", "-updated_at"], name="conversation_by_owner"),
         ),
     ]

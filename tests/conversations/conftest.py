@@ -60,7 +60,9 @@ class Socket:
                 return event
 
     async def until_end(self) -> dict[str, Any]:
-        return await self.until(*(f"generation.{end}" for end in ("completed", "stopped", "interrupted", "failed")))
+        return await self.until(
+            *(f"generation.{end}" for end in ("completed", "stopped", "interrupted", "failed"))
+        )
 
     async def closed_with(self) -> int:
         while True:

@@ -29,11 +29,17 @@ BAD_FRAMES = [
     ("no turn id", '{"type":"turn.create","text":"x"}', "bad_frame"),
     ("bad turn id", '{"type":"turn.create","turn_id":"7","text":"x"}', "bad_frame"),
     ("text is a number", f'{{"type":"turn.create","turn_id":"{uuid.uuid4()}","text":5}}', "bad_frame"),
-    ("negative seq", f'{{"type":"stream.resume","generation_id":"{uuid.uuid4()}","after_seq":-1}}', "bad_frame"),
+    (
+        "negative seq",
+        f'{{"type":"stream.resume","generation_id":"{uuid.uuid4()}","after_seq":-1}}',
+        "bad_frame",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("frame", "code"), [row[1:] for row in BAD_FRAMES], ids=[row[0] for row in BAD_FRAMES])
+@pytest.mark.parametrize(
+    ("frame", "code"), [row[1:] for row in BAD_FRAMES], ids=[row[0] for row in BAD_FRAMES]
+)
 async def test_it_answers_a_bad_frame_with_an_error_and_stays_open(
     frame: str, code: str, conversation: Conversation, alice_key: str, open_socket: OpenSocket
 ) -> None:
@@ -71,7 +77,11 @@ REFUSED = [
     ("hot", {"text": "x", "model": "demo:0-1-0", "temperature": 99}, "invalid_temperature"),
     ("cold", {"text": "x", "model": "demo:0-1-0", "temperature": -0.1}, "invalid_temperature"),
     ("no answer", {"text": "x", "model": "demo:0-1-0", "max_output_tokens": 0}, "invalid_max_output_tokens"),
-    ("endless", {"text": "x", "model": "demo:0-1-0", "max_output_tokens": 10**9}, "invalid_max_output_tokens"),
+    (
+        "endless",
+        {"text": "x", "model": "demo:0-1-0", "max_output_tokens": 10**9},
+        "invalid_max_output_tokens",
+    ),
 ]
 
 
@@ -149,7 +159,11 @@ async def test_it_takes_a_session_only_from_our_own_pages(
 
 
 async def test_it_closes_the_socket_of_a_person_who_was_deactivated(
-    alice: User, conversation: Conversation, alice_key: str, open_socket: OpenSocket, monkeypatch: pytest.MonkeyPatch
+    alice: User,
+    conversation: Conversation,
+    alice_key: str,
+    open_socket: OpenSocket,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("conversations.doorkeeper.CHECK_SECONDS", 0.05)
     socket = await open_socket(conversation.pk, alice_key)

@@ -107,7 +107,10 @@ async def test_it_does_not_stop_the_answer_of_somebody_else(
     await socket.send("turn.create", turn_id=turn_id, text="Hello", model="demo:0-50-2")
     await socket.until("delta")
     found = await in_database(
-        turns.stop_turn, user_id=bob.pk, conversation_id=conversation.pk, turn_id=turn_id  # type: ignore[attr-defined]
+        turns.stop_turn,
+        user_id=bob.pk,
+        conversation_id=conversation.pk,
+        turn_id=turn_id,  # type: ignore[attr-defined]
     )
     assert found is None
     assert (await socket.until_end())["type"] == "generation.completed"

@@ -25,7 +25,9 @@ def turn(question: str, answer: str = "") -> Exchange:
     return Exchange(question, answer)
 
 
-def texts(history: list[Exchange], *, window: int = 2000, question: str = "now?", system: str = "") -> list[str]:
+def texts(
+    history: list[Exchange], *, window: int = 2000, question: str = "now?", system: str = ""
+) -> list[str]:
     context = build_context(
         history=history,
         question=question,

@@ -151,9 +151,7 @@ async def test_it_lets_the_log_run_out_after_the_end(writer: LogWriter) -> None:
     assert 0 < life <= stream_log.KEY_LIFE_AFTER_END_SECONDS
 
 
-def test_it_reads_nothing_where_there_is_no_log_or_no_valkey(
-    redis_url: str, settings: Settings
-) -> None:
+def test_it_reads_nothing_where_there_is_no_log_or_no_valkey(redis_url: str, settings: Settings) -> None:
     assert read_log(uuid.uuid4(), 1) == []
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     assert read_log(uuid.uuid4(), 1) == []

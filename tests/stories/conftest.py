@@ -14,7 +14,9 @@ from tests.stories.site import Site
 
 
 @pytest_asyncio.fixture
-async def site(tmp_path: Path, transactional_db: None, redis_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+async def site(
+    tmp_path: Path, transactional_db: None, redis_url: str, request: pytest.FixtureRequest
+) -> AsyncIterator[Site]:
     """Programs on the test's database; their logs are printed when the test fails."""
     made = Site(tmp_path)
     try:

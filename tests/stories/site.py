@@ -147,5 +147,3 @@ def database_url() -> str:
     if str(host).startswith("/"):
         return f"postgres://{credentials}/{found['NAME']}?host={host}&port={port}"
     return f"postgres://{credentials}{host}:{port}/{found['NAME']}"
-
-

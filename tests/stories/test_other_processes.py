@@ -118,7 +118,9 @@ async def test_it_mends_the_log_when_valkey_loses_everything(
         end = await client.until_end()
     assert end["type"] == "generation.completed"
     generation_id = str(started.generation_id)
-    assert [seq for seq, _ in client.deltas(generation_id)] == list(range(1, len(client.deltas(generation_id)) + 1))
+    assert [seq for seq, _ in client.deltas(generation_id)] == list(
+        range(1, len(client.deltas(generation_id)) + 1)
+    )
     assert end["text"].startswith(client.text(generation_id))
     assert end["seq"] == 300
     await assert_books_balance()
@@ -131,9 +133,7 @@ async def test_it_completes_in_a_worker_when_the_web_process_dies_during_the_wai
     other = site.start_web()
     async with Client(other.address, conversation.pk, secret) as watcher:
         async with Client(web.address, conversation.pk, secret) as asker:
-            await asker.send(
-                "turn.create", turn_id=uuid.uuid4(), text="Hello", model="demo:0-50-5!429x1@2"
-            )
+            await asker.send("turn.create", turn_id=uuid.uuid4(), text="Hello", model="demo:0-50-5!429x1@2")
             waiting = await asker.until("generation.waiting")
             assert waiting["wait_seconds"] >= 1.5
             await watcher.until("generation.waiting")
