@@ -241,6 +241,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # --- Conversations ----------------------------------------------------------
+TEMPORARY_CHAT_SECONDS = env_float("TEMPORARY_CHAT_SECONDS", 900.0, minimum=1)
 MESSAGE_LIMIT_CHARACTERS = env_int("MESSAGE_LIMIT_CHARACTERS", 4000, minimum=1)
 FIRST_TOKEN_TIMEOUT_SECONDS = env_float("FIRST_TOKEN_TIMEOUT_SECONDS", 30.0, minimum=0.1)
 STALL_TIMEOUT_SECONDS = env_float("STALL_TIMEOUT_SECONDS", 30.0, minimum=0.1)

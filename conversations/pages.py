@@ -19,6 +19,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from conversations.forms import SignInForm, SignUpForm
 from conversations.models import Conversation, Generation, Preferences
+from conversations.rail import archived, search
 from conversations.thread_page import is_usable, page_context
 
 THEMES = ("light", "dark")
@@ -70,8 +71,10 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 @require_GET
 @trusted_types
 def home(request: HttpRequest) -> HttpResponse:
-    """A new chat. It becomes a conversation when something is typed."""
-    return render(request, "conversations/chat.html", page_context(_user(request), None))
+    """A new chat. It becomes a conversation when something is typed. ``q`` and ``archived`` fill the rail."""
+    user = _user(request)
+    context = page_context(user, None)
+    return render(request, "conversations/chat.html", {**context, **_searched(request, user)})
 
 
 @login_required
@@ -84,10 +87,26 @@ def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpRespon
 
 
 @login_required
+@require_GET
+def search_conversations(request: HttpRequest) -> HttpResponse:
+    """What the rail's search finds, as JSON for the script: ``q``, or ``archived`` for all archived ones."""
+    found = _searched(request, _user(request)).get("found") or []
+    return JsonResponse({"results": [one.data() for one in found]})
+
+
+def _searched(request: HttpRequest, user: User) -> dict[str, Any]:
+    query = request.GET.get("q", "").strip()
+    if query:
+        return {"query": query, "found": search(user, query)}
+    return {"found": archived(user)} if request.GET.get("archived") else {}
+
+
+@login_required
 @require_POST
 def create_conversation(request: HttpRequest) -> HttpResponse:
     """An empty conversation: JSON for the script, a redirect for a plain form. Empty ones are not listed."""
-    made = Conversation.objects.create(owner=_user(request))
+    temporary = request.POST.get("temporary") == "1"
+    made = Conversation.objects.create(owner=_user(request), temporary=temporary)
     url = reverse("conversation", args=[made.pk])
     if request.accepts("text/html"):
         return redirect(url)

@@ -7,14 +7,14 @@ are returned. Each step is a compare-and-set, so any number of sweepers may run 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from django.utils import timezone
 
 from billing.holds import expire_holds
 from conversations import attempts, events
 from conversations.broadcast import conversation_topic, publish_from_thread, user_topic
-from conversations.models import Generation, State
+from conversations.models import Conversation, Generation, State
 from conversations.runtime import ended_notice
 from conversations.stream_log import read_log
 from conversations.tasks import notify
@@ -32,6 +32,7 @@ class Swept:
     revived: int = 0
     told: int = 0
     expired_holds: int = 0
+    deleted: int = 0
 
 
 def sweep_once() -> Swept:
@@ -40,17 +41,13 @@ def sweep_once() -> Swept:
     lapsed = Generation.objects.lapsed(now).select_related("turn", "conversation").order_by("pk")
     for generation in lapsed[:LIMIT]:
         _close_or_revive(generation, swept)
-    for generation in Generation.objects.due(now).order_by("pk")[:LIMIT]:
+    # What was just revived is due at once.
+    for generation in Generation.objects.due(timezone.now()).order_by("pk")[:LIMIT]:
         swept.told += _tell(generation)
     swept.expired_holds = len(expire_holds(limit=LIMIT))
-    if swept.closed or swept.revived or swept.told or swept.expired_holds:
-        logger.info(
-            "sweep closed=%d revived=%d told=%d expired_holds=%d",
-            swept.closed,
-            swept.revived,
-            swept.told,
-            swept.expired_holds,
-        )
+    swept.deleted = Conversation.objects.forgotten(now).delete_limited(LIMIT)
+    if any(asdict(swept).values()):
+        logger.info("sweep %s", " ".join(f"{name}={count}" for name, count in asdict(swept).items()))
     return swept
 
 

@@ -1,29 +1,27 @@
-"""What a conversation's page shows: turns with answers and receipts, the models, the meters, the rail."""
+"""What a conversation's page shows: turns with answers and receipts, the models, the meters."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.utils import timezone
 
 from billing.budgets import Meter, meters
 from billing.prices import rates
 from conversations.markdown import to_html
 from conversations.models import Conversation, Generation, Preferences, Turn
 from conversations.outcomes import describe_error
+from conversations.rail import rail
 from conversations.receipts import Receipt, receipts
 from llm.errors import UnknownModel
 from llm.profiles import Profile, default_model_id, get_profile, list_profiles
 
 TURNS_SHOWN = 50
-RAIL_LIMIT = 200
 ENDED_WORDS = {
     "completed": ("Response complete", "check"),
     "stopped": ("Stopped", "square"),
@@ -58,12 +56,6 @@ class ModelChoice:
     label: str
     detail: str
     chosen: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RailGroup:
-    label: str
-    conversations: list[Conversation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,35 +142,6 @@ def page_meters(user: User, conversation: Conversation | None, model: str) -> li
     return [meter for meter in found if meter.limit is not None]
 
 
-def rail(user: User, *, now: datetime | None = None) -> list[RailGroup]:
-    """The person's conversations that hold a question, newest first, grouped by date."""
-    now = timezone.localtime(now)
-    rows = (
-        Conversation.objects.owned_by(user)
-        .listed()
-        .exclude(head_turn=None)
-        .only("id", "title", "updated_at", "pinned_at")[:RAIL_LIMIT]
-    )
-    groups: dict[str, list[Conversation]] = {}
-    for row in rows:
-        groups.setdefault(_date_word(row, now), []).append(row)
-    ordered = sorted(groups.items(), key=lambda item: item[0] != "Pinned")
-    return [RailGroup(label, found) for label, found in ordered]
-
-
-def _date_word(conversation: Conversation, now: datetime) -> str:
-    if conversation.pinned_at is not None:
-        return "Pinned"
-    days = (now.date() - timezone.localtime(conversation.updated_at).date()).days
-    if days <= 0:
-        return "Today"
-    if days == 1:
-        return "Yesterday"
-    if days <= 7:
-        return "Previous 7 days"
-    return timezone.localtime(conversation.updated_at).strftime("%B %Y")
-
-
 def page_context(user: User, conversation: Conversation | None) -> dict[str, Any]:
     """Everything that the chat template needs."""
     turns = answered_turns(conversation) if conversation else []
@@ -192,5 +155,6 @@ def page_context(user: User, conversation: Conversation | None) -> dict[str, Any
         "meters": found,
         "meter": found[0] if found else None,
         "rail": rail(user),
+        "temporary_minutes": settings.TEMPORARY_CHAT_MINUTES,
         "message_limit": settings.MESSAGE_LIMIT_CHARACTERS,
     }

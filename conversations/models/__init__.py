@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from conversations.models.conversation import Conversation
-from conversations.models.generation import (
+from conversations.models.generation import Generation
+from conversations.models.person import ApiKey, Preferences
+from conversations.models.states import (
     CLAIMED_STATES,
     LIVE_STATES,
     TERMINAL_STATES,
-    Generation,
     State,
     WaitingReason,
 )
-from conversations.models.person import ApiKey, Preferences
 from conversations.models.turn import Turn
 
 __all__ = [

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from conversations.models.ids import new_id
+from conversations.models.states import LIVE_STATES
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 TITLE_LIMIT_CHARACTERS = 200
 TITLE_WORDS_CHARACTERS = 60
+# A page makes a conversation when its first letter is typed; most that stay empty were never meant.
+EMPTY_LIFE = timedelta(days=1)
 
 
 class ConversationQuerySet(models.QuerySet["Conversation"]):
@@ -26,6 +31,20 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
     def listed(self) -> Self:
         """What the rail shows: newest first, without temporary and archived ones."""
         return self.filter(temporary=False, archived_at=None).order_by("-updated_at")
+
+    def forgotten(self, now: datetime) -> Self:
+        """Temporary ones that nobody touched for a while, and those in which nothing was ever asked."""
+        life = timedelta(seconds=settings.TEMPORARY_CHAT_SECONDS)
+        expired = Q(temporary=True, updated_at__lte=now - life)
+        empty = Q(head_turn=None, turns=None, updated_at__lte=now - EMPTY_LIFE)
+        return self.filter(expired | empty).exclude(generations__state__in=LIVE_STATES)
+
+    def delete_limited(self, limit: int) -> int:
+        """Delete at most ``limit`` of them; returns how many conversations went."""
+        ids = list(self.values_list("pk", flat=True).distinct()[:limit])
+        if ids:
+            self.model.objects.filter(pk__in=ids).delete()
+        return len(ids)
 
 
 class Conversation(models.Model):

@@ -23,30 +23,13 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from conversations.models.ids import new_id
-
-
-class State(models.TextChoices):
-    QUEUED = "queued"
-    RUNNING = "running"
-    STREAMING = "streaming"
-    WAITING = "waiting"
-    COMPLETED = "completed"
-    STOPPED = "stopped"
-    INTERRUPTED = "interrupted"
-    FAILED = "failed"
-
-
-class WaitingReason(models.TextChoices):
-    NONE = "", "not waiting"
-    RATE_LIMIT = "rate_limit"
-    CAPACITY = "capacity"
-    RETRY = "retry"
-    RECOVERY = "recovery"
-
-
-LIVE_STATES = (State.QUEUED, State.RUNNING, State.STREAMING, State.WAITING)
-CLAIMED_STATES = (State.RUNNING, State.STREAMING)
-TERMINAL_STATES = (State.COMPLETED, State.STOPPED, State.INTERRUPTED, State.FAILED)
+from conversations.models.states import (
+    CLAIMED_STATES,
+    LIVE_STATES,
+    TERMINAL_STATES,
+    State,
+    WaitingReason,
+)
 
 # The process that queues a generation claims it at once: older queued ones have lost theirs.
 QUEUE_GRACE = timedelta(seconds=5)

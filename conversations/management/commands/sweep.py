@@ -14,5 +14,5 @@ class Command(BaseCommand):
         swept = sweep_once()
         self.stdout.write(
             f"closed {swept.closed}, revived {swept.revived}, told {swept.told}, "
-            f"expired holds {swept.expired_holds}"
+            f"expired holds {swept.expired_holds}, deleted conversations {swept.deleted}"
         )

@@ -1,0 +1,183 @@
+"""The sweeper: what died is closed or repeated, what is due is told again, what is forgotten goes."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+import redis
+from celery import current_app
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.utils import timezone
+
+from billing.models import Bearer, Hold, LedgerEntry
+from conversations import attempts, turns
+from conversations.models import Conversation, Generation, State, WaitingReason
+from conversations.stream_log import log_key
+from conversations.sweeper import sweep_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def ask(user: User, model: str = "demo:0-5-0") -> turns.Started:
+    conversation = Conversation.objects.create(owner=user)
+    order = turns.Order("Hello", model)
+    return turns.start_turn(
+        user_id=user.pk, conversation_id=conversation.pk, turn_id=uuid.uuid4(), order=order
+    )
+
+
+def claim(started: turns.Started, *, owner: str = "dead process") -> attempts.Claim:
+    claimed = attempts.claim(started.generation_id, owner=owner, prepared=started.claim)
+    assert isinstance(claimed, attempts.Claim)
+    return claimed
+
+
+def lapse(started: turns.Started) -> None:
+    past = timezone.now() - timedelta(seconds=1)
+    Generation.objects.filter(pk=started.generation_id).update(lease_expires_at=past)
+
+
+def told() -> int:
+    """How many messages wait for a worker."""
+    with redis.Redis.from_url(current_app.conf.broker_url) as client:
+        return client.llen("celery")
+
+
+def test_it_leaves_living_ones_alone(alice: User, redis_url: str) -> None:
+    claim(ask(alice))
+    swept = sweep_once()
+    assert (swept.closed, swept.revived, swept.told) == (0, 0, 0)
+
+
+def test_it_repeats_what_died_before_the_first_word(alice: User, redis_url: str) -> None:
+    started = ask(alice)
+    claim(started)
+    lapse(started)
+    swept = sweep_once()
+    generation = Generation.objects.get(pk=started.generation_id)
+    assert swept.revived == 1
+    assert (generation.state, generation.waiting_reason) == (State.WAITING, WaitingReason.RECOVERY)
+    assert swept.told == told() == 1
+    # The lost attempt may have reached the provider: the house bears its input.
+    assert LedgerEntry.objects.get().bearer == Bearer.HOUSE
+    again = attempts.claim(started.generation_id, owner="another process")
+    assert isinstance(again, attempts.Claim)
+    assert (again.epoch, again.attempt) == (2, 2)
+
+
+def test_it_closes_what_died_after_the_first_word_and_takes_the_words_from_the_log(
+    alice: User, redis_url: str
+) -> None:
+    started = ask(alice)
+    claimed = claim(started)
+    attempts.beat(
+        [attempts.Beat(claimed.generation_id, 1, claimed.hold_id, "One", 1, 1)],
+        renew=False,
+    )
+    with redis.Redis.from_url(redis_url) as client:
+        client.xadd(log_key(started.generation_id, 1), {"d": b'[1,["One"," two"]]'})
+        client.xadd(log_key(started.generation_id, 1), {"d": b'[3,[" three"]]'})
+    lapse(started)
+    assert sweep_once().closed == 1
+    generation = Generation.objects.get(pk=started.generation_id)
+    assert (generation.state, generation.text, generation.seq) == (State.INTERRUPTED, "One two three", 3)
+    assert "One two three" in generation.html
+    assert LedgerEntry.objects.get().bearer == Bearer.HOUSE
+    assert not Hold.objects.alive().exists()
+
+
+def test_it_closes_by_the_log_alone_when_no_text_was_stored(alice: User, redis_url: str) -> None:
+    started = ask(alice)
+    claim(started)
+    with redis.Redis.from_url(redis_url) as client:
+        client.xadd(log_key(started.generation_id, 1), {"d": b'[1,["One"]]'})
+    lapse(started)
+    assert sweep_once().closed == 1
+
+
+def test_it_fences_off_a_process_that_comes_back_too_late(alice: User, redis_url: str) -> None:
+    started = ask(alice)
+    zombie = claim(started)
+    lapse(started)
+    sweep_once()
+    again = attempts.claim(started.generation_id, owner="another process")
+    assert isinstance(again, attempts.Claim)
+    late = attempts.Outcome(State.COMPLETED, text="zombie", seq=1)
+    assert attempts.finish(zombie, late) is None
+    assert (
+        attempts.beat([attempts.Beat(zombie.generation_id, 1, zombie.hold_id, "z", 1, 1)], renew=True) == {}
+    )
+    postponed = attempts.postpone(zombie, reason=WaitingReason.RETRY, delay_seconds=1, charge="nobody")
+    assert postponed is None
+    ended = attempts.finish(again, attempts.Outcome(State.COMPLETED, text="real", seq=1))
+    assert ended is not None
+    assert Generation.objects.get(pk=started.generation_id).text == "real"
+
+
+def test_it_tells_a_worker_of_what_is_due_but_not_too_often(alice: User, redis_url: str) -> None:
+    started = ask(alice)
+    old = timezone.now() - timedelta(minutes=1)
+    Generation.objects.filter(pk=started.generation_id).update(created_at=old)
+    assert sweep_once().told == 1
+    assert sweep_once().told == 0
+    Generation.objects.filter(pk=started.generation_id).update(notified_at=old)
+    assert sweep_once().told == 1
+    assert told() == 2
+
+
+def test_it_gives_a_fresh_question_time_to_be_claimed(alice: User, redis_url: str) -> None:
+    ask(alice)
+    assert sweep_once().told == 0
+
+
+def test_it_places_a_new_hold_when_the_old_one_ran_out(alice: User, redis_url: str) -> None:
+    started = ask(alice)
+    Hold.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    assert sweep_once().expired_holds == 1
+    claimed = attempts.claim(started.generation_id, owner="worker", prepared=started.claim)
+    assert isinstance(claimed, attempts.Claim)
+    assert Hold.objects.alive().count() == 1
+
+
+def test_it_deletes_forgotten_conversations_but_none_that_is_written(alice: User, redis_url: str) -> None:
+    now = timezone.now()
+    old, older = now - timedelta(minutes=20), now - timedelta(days=2)
+    kept_fresh = Conversation.objects.create(owner=alice, temporary=True)
+    expired = Conversation.objects.create(owner=alice, temporary=True, updated_at=old)
+    empty = Conversation.objects.create(owner=alice, updated_at=older)
+    kept_empty = Conversation.objects.create(owner=alice, updated_at=old)
+    started = ask(alice)
+    Conversation.objects.filter(pk=started.conversation_id).update(temporary=True, updated_at=old)
+    assert sweep_once().deleted == 2
+    left = set(Conversation.objects.values_list("pk", flat=True))
+    assert left == {kept_fresh.pk, kept_empty.pk, started.conversation_id}
+    assert not {expired.pk, empty.pk} & left
+
+
+def test_the_command_says_what_it_did(
+    alice: User, redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = ask(alice)
+    claim(started)
+    lapse(started)
+    call_command("sweep")
+    assert "revived 1" in capsys.readouterr().out
+
+
+def test_it_goes_on_without_a_broker(alice: User, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kombu.exceptions import OperationalError
+
+    from conversations import tasks
+
+    def unreachable(**_: object) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(tasks.run_generation, "apply_async", unreachable)
+    started = ask(alice)
+    Generation.objects.filter(pk=started.generation_id).update(
+        created_at=timezone.now() - timedelta(minutes=1)
+    )
+    assert sweep_once().told == 0
