@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from conversations.exceptions import Conflict, Invalid, NotFound
-from conversations.models import LIVE_STATES, Conversation, Generation
+from conversations.models import Conversation, Generation
 from llm.errors import UnknownModel
 from llm.profiles import get_profile
 
@@ -68,25 +65,6 @@ def delete_conversation(*, user_id: int, conversation_id: uuid.UUID) -> None:
         conversation = _lock(conversation_id, user_id)
         _refuse_if_busy(conversation)
         conversation.delete()
-
-
-def delete_idle_temporary(*, now: datetime, limit: int) -> list[tuple[uuid.UUID, int]]:
-    """Delete temporary conversations that nobody used for a while; returns their ids and owners."""
-    idle = (
-        Conversation.objects.filter(
-            temporary=True, updated_at__lte=now - timedelta(minutes=settings.TEMPORARY_CHAT_MINUTES)
-        )
-        .exclude(generations__state__in=LIVE_STATES)
-        .order_by("updated_at")
-        .values_list("pk", "owner_id")
-    )
-    deleted = []
-    for conversation_id, owner_id in idle[:limit]:
-        # An answer may have begun since: whoever is busy stays for a later pass.
-        with contextlib.suppress(Conflict, NotFound):
-            delete_conversation(user_id=owner_id, conversation_id=conversation_id)
-            deleted.append((conversation_id, owner_id))
-    return deleted
 
 
 def _lock(conversation_id: uuid.UUID, user_id: int) -> Conversation:
