@@ -175,6 +175,16 @@ def test_a_clock_set_back_finds_the_bucket_of_its_time() -> None:
     assert play.broken() == []
 
 
+def test_a_clock_set_back_in_another_zone_ends_its_period_where_the_next_one_begins() -> None:
+    midnight = datetime(2026, 3, 5, tzinfo=UTC)
+    play.spend(now=midnight + timedelta(hours=12))
+    accounts.set_timezone(user_id=1, timezone_name="America/New_York")  # its day ends at 05:00 UTC
+    play.spend(now=midnight - timedelta(hours=1))
+    first = Bucket.objects.earliest("period_start")
+    assert (first.period_start, first.period_end) == (midnight - timedelta(hours=19), midnight)
+    assert play.broken() == []
+
+
 @pytest.mark.parametrize(
     "changes",
     [
