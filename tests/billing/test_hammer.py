@@ -4,55 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections import Counter
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from billing import accounts, books, budgets
 from billing.models import BillingGroup, Bucket, BudgetEvent, Hold, LedgerEntry
 from tests.billing import play
+from tests.billing.processes import start
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = 64 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 4
-START = "import django; django.setup(); from tests.billing.hammer import main; main()"
-
-
-def database_url() -> str:
-    """The test database, as other processes reach it."""
-    found = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{found['NAME']}"
-    who = found["USER"] + (f":{quote(found['PASSWORD'])}" if found["PASSWORD"] else "")
-    host = found["HOST"] or found["OPTIONS"].get("host", "")
-    if not host or host.startswith("/"):  # a Unix socket
-        return f"postgres://{who}@/{found['NAME']}?host={quote(str(host))}"
-    return f"postgres://{who}@{host}:{found['PORT'] or 5432}/{found['NAME']}"
 
 
 def hammer(plans: list[dict[str, Any]]) -> Counter[str]:
     """Run one process per plan, start them together, and add up what they report."""
-    environment = {**os.environ, "DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "tests.settings"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", START, json.dumps(plan)],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for plan in plans
-    ]
+    processes = [start("tests.billing.hammer", json.dumps(plan)) for plan in plans]
     total: Counter[str] = Counter()
     try:
         for process in processes:
