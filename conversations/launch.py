@@ -8,7 +8,7 @@ from conversations import events, turns
 from conversations.broadcast import conversation_topic, publish, user_topic
 from conversations.database import in_database
 from conversations.live import LiveStream
-from conversations.models import Generation, State
+from conversations.models import Conversation, Generation, State
 from conversations.runtime import Runtime
 from conversations.turns import Started
 
@@ -43,8 +43,11 @@ async def announce_start(started: Started, *, user_id: int) -> None:
         ),
     )
     if started.title is not None:
+        # A temporary chat is listed nowhere: only those who show it hear of its title.
+        temporary = Conversation.objects.filter(pk=started.conversation_id, temporary=True)
+        hidden = await in_database(temporary.exists)
         await publish(
-            user_topic(user_id),
+            conversation_topic(started.conversation_id) if hidden else user_topic(user_id),
             events.conversation_updated(started.conversation_id, "title", title=started.title),
         )
 

@@ -48,6 +48,9 @@ class Found:
             "title": self.conversation.title,
             "snippet": self.snippet,
             "archived": self.conversation.archived_at is not None,
+            "pinned": self.conversation.pinned_at is not None,
+            "updated": int(self.conversation.updated_at.timestamp()),
+            "group": _date_word(self.conversation, timezone.localtime()),
         }
 
 

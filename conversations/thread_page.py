@@ -155,6 +155,6 @@ def page_context(user: User, conversation: Conversation | None) -> dict[str, Any
         "meters": found,
         "meter": found[0] if found else None,
         "rail": rail(user),
-        "temporary_minutes": settings.TEMPORARY_CHAT_MINUTES,
+        "temporary_minutes": round(settings.TEMPORARY_CHAT_SECONDS / 60),
         "message_limit": settings.MESSAGE_LIMIT_CHARACTERS,
     }

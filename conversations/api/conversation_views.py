@@ -94,8 +94,9 @@ class ConversationView(RestView):
             conversation_id=conversation_id,
             changes=Changes(**fields),
         )
-        if "title" in fields:
-            await self._tell(conversation_id, "title", title=changed.title)
+        for change in ("title", "pinned", "archived"):
+            if change in fields:
+                await self._tell(conversation_id, change, **{"title": changed.title, change: fields[change]})
         return Response(ConversationSerializer(changed).data)
 
     @extend_schema(

@@ -6,7 +6,10 @@ import { Drafts } from "./drafts.js";
 import { enhance } from "./enhance.js";
 import { Meter, warningText } from "./meter.js";
 import { pickerOf } from "./picker.js";
+import { Rail } from "./rail.js";
+import { renameInPlace } from "./rename.js";
 import { StickToBottom } from "./scroll.js";
+import { conversationUrl, request } from "./server.js";
 import { ConversationSocket } from "./socket.js";
 import { adoptPage } from "./adopt.js";
 import { isBusy, liveGeneration, reduce, shownText } from "./thread.js";
@@ -45,6 +48,14 @@ const composer = new Composer(one(".composer", HTMLFormElement), {
   say,
 });
 
+const titleButton = one("[data-field=title]", HTMLButtonElement);
+const rail = new Rail(one(".rail-inner", HTMLElement), one("#rail-template", HTMLTemplateElement), {
+  current: () => conversationId,
+  onTitle: showTitle,
+  onGone: gone,
+  say,
+});
+
 /** @type {ConversationSocket | null} */
 let socket = null;
 
@@ -75,7 +86,10 @@ function carryOut(effect) {
     drafts.write(composer.text);
     if (chat.dataset.conversation !== location.pathname.split("/")[2]) {
       history.replaceState(null, "", chat.dataset.url ?? location.href);
+      temporarySwitch?.toggleAttribute("disabled", true);
+      temporarySwitch?.toggleAttribute("hidden", !isTemporary());
     }
+    rail.touch(conversationId);
     say("AI is thinking");
   } else if (effect.do === "refused") {
     socket?.settle(effect.turnId);
@@ -86,7 +100,7 @@ function carryOut(effect) {
     say(effect.problem.detail);
   } else if (effect.do === "finished") finished(effect.generationId);
   else if (effect.do === "budget") budgetChanged(effect.budget);
-  else if (effect.do === "title") setTitle(effect.title, effect.conversationId);
+  else if (effect.do === "rail") railChanged(effect.event);
   else if (effect.do === "problem") {
     showBanner(effect.problem.detail, "bad");
     say(effect.problem.detail);
@@ -190,7 +204,7 @@ threadRoot.addEventListener("click", (event) => {
 
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
-  if (document.querySelector("dialog[open], details.popup[open]")) return;
+  if (document.querySelector("dialog[open], details.popup[open], :popover-open")) return;
   if (liveGeneration(thread)) stop();
 });
 
@@ -220,13 +234,8 @@ function openConversation() {
 }
 
 async function createConversation() {
-  const token = one("[name=csrfmiddlewaretoken]", HTMLInputElement).value;
-  const response = await fetch(chat.dataset.createUrl ?? "", {
-    method: "POST",
-    headers: { "X-CSRFToken": token, Accept: "application/json" },
-  });
-  if (!response.ok) throw new Error(`${response.status}`);
-  const made = await response.json();
+  const kind = new URLSearchParams(isTemporary() ? { temporary: "1" } : {});
+  const made = await request("POST", chat.dataset.createUrl ?? "", kind);
   conversationId = made.id;
   const typed = { draft: drafts.read(), outbox: drafts.readOutbox() };
   drafts.write("");
@@ -324,43 +333,61 @@ function budgetChanged(budget) {
   say(text);
 }
 
-/** @param {string} title @param {string} id */
-function setTitle(title, id) {
-  const item = document.querySelector(`.rail-item[href$="${CSS.escape(id)}/"]`);
-  if (item) item.textContent = title;
-  else listConversation(title, id);
-  if (id !== conversationId) return;
-  one("[data-field=title]", HTMLElement).textContent = title;
-  document.title = `${title} · Chatsite`;
+/** @param {any} event conversation.updated */
+function railChanged(event) {
+  // A temporary chat has no row.
+  if (event.conversation_id !== conversationId || !isTemporary()) rail.follow(event);
+  else if (event.change === "title") showTitle(event.title);
+  else if (event.change === "deleted") gone();
 }
 
-/** A conversation that began after the page was made goes to the top of the rail. @param {string} title @param {string} id */
-function listConversation(title, id) {
-  const list = one(".rail-list", HTMLElement);
-  list.querySelector(".rail-empty")?.remove();
-  const copy = one("#rail-template", HTMLTemplateElement).content.cloneNode(true);
-  const link = /** @type {DocumentFragment} */ (copy).querySelector("a");
-  if (!link) return;
-  link.href = `/c/${id}/`;
-  link.textContent = title;
-  if (id === conversationId) link.setAttribute("aria-current", "page");
-  const today = [...list.querySelectorAll("h2")].find((heading) => heading.textContent === "Today");
-  if (today) today.nextElementSibling?.prepend(copy);
-  else {
-    const heading = document.createElement("h2");
-    heading.textContent = "Today";
-    const rows = document.createElement("ol");
-    rows.append(copy);
-    list.prepend(heading, rows);
-  }
+function gone() {
+  socket?.stop();
+  if (!composer.text && !document.hidden) location.assign("/");
+  else showBanner("This conversation was deleted. Your text is kept.", "bad", "New chat", () => location.assign("/"));
 }
+
+/** @param {string} text */
+function showTitle(text) {
+  titleButton.textContent = text;
+  titleButton.disabled = false;
+  document.title = `${text} · Chatsite`;
+}
+
+titleButton.addEventListener("click", () => {
+  const title = titleButton.textContent ?? "";
+  renameInPlace(titleButton, { title, onSave: (wanted) => rename(title, wanted) });
+});
+
+/** @param {string} before @param {string} title */
+function rename(before, title) {
+  showTitle(title);
+  if (isTemporary()) request("PATCH", conversationUrl(conversationId), { title }).catch((error) => showBanner(error.message, "bad"));
+  else rail.rename(conversationId, before, title);
+}
+
+// --- Temporary chats --------------------------------------------------------------------
+
+const isTemporary = () => chat.hasAttribute("data-temporary");
+const temporarySwitch = document.querySelector("[data-field=temporary-switch]");
+
+temporarySwitch?.addEventListener("click", () => {
+  const temporary = chat.toggleAttribute("data-temporary");
+  temporarySwitch.setAttribute("aria-pressed", String(temporary));
+  say(temporary ? "This chat is temporary" : "This chat will be kept");
+  composer.field.focus();
+  if (!conversationId) return;
+  // The empty one that typing has made is of the other kind: another takes its place.
+  socket?.stop();
+  socket = null;
+  opening = null;
+  openConversation();
+});
 
 /** @param {string} model */
 function modelChosen(model) {
   if (!conversationId) return;
-  const token = one("[name=csrfmiddlewaretoken]", HTMLInputElement).value;
-  const body = new URLSearchParams({ model });
-  fetch(`${chat.dataset.url}model/`, { method: "POST", headers: { "X-CSRFToken": token }, body }).catch(() => {});
+  request("POST", `${chat.dataset.url}model/`, new URLSearchParams({ model })).catch(() => {});
 }
 
 // --- Start ---------------------------------------------------------------------------

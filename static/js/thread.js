@@ -39,10 +39,12 @@ import { joinContinuation } from "./continuation.js";
  *
  * @typedef {{ do: "send", frame: Record<string, any> } | { do: "accepted", turnId: string }
  *   | { do: "refused", turnId: string, text: string, problem: Problem }
- *   | { do: "finished", generationId: string } | { do: "budget", budget: any } | { do: "title", title: string, conversationId: string }
+ *   | { do: "finished", generationId: string } | { do: "budget", budget: any } | { do: "rail", event: any }
  *   | { do: "problem", problem: Problem } | { do: "reload" }} Effect
  */
 
+// Changes of a conversation that its row in the rail shows.
+const RAIL_CHANGES = new Set(["title", "pinned", "archived", "deleted"]);
 const LIVE = new Set(["queued", "running", "streaming", "waiting"]);
 
 /** @param {string} state */
@@ -200,9 +202,7 @@ const handlers = {
   "generation.failed": (thread, event) => finish(thread, event, "failed"),
   "budget.changed": (thread, event) => ({ thread, effects: [{ do: "budget", budget: event }] }),
   "conversation.updated": (thread, event) => {
-    if (event.change === "title") {
-      return { thread, effects: [{ do: "title", title: event.title, conversationId: event.conversation_id }] };
-    }
+    if (RAIL_CHANGES.has(event.change)) return { thread, effects: [{ do: "rail", event }] };
     if (event.change !== "turn" || !event.turn_id) return { thread, effects: [] };
     const known = thread.turns.some((turn) => turn.id === event.turn_id);
     const turn = {

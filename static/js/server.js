@@ -1,0 +1,46 @@
+// @ts-check
+// Requests of the page to its own server, with the token that shows that they come from the page.
+
+const token = () => {
+  const input = document.querySelector("[name=csrfmiddlewaretoken]");
+  return input instanceof HTMLInputElement ? input.value : "";
+};
+
+/** A refusal by the server, in words for the person. */
+export class ServerError extends Error {
+  /** @param {string} detail @param {any} body @param {number} status */
+  constructor(detail, body, status) {
+    super(detail);
+    this.body = body;
+    this.status = status;
+  }
+}
+
+const UNREACHABLE = "The server cannot be reached. Try again in a moment.";
+
+/**
+ * @param {string} method @param {string} url @param {any} [body] sent as JSON; URLSearchParams as a form
+ * @param {RequestInit} [options]
+ * @returns {Promise<any>} the JSON that came back, null where nothing did; throws ServerError
+ */
+export async function request(method, url, body, options = {}) {
+  /** @type {Record<string, string>} */
+  const headers = { Accept: "application/json", "X-CSRFToken": token() };
+  const isForm = body instanceof URLSearchParams;
+  if (body !== undefined && !isForm) headers["Content-Type"] = "application/json";
+  const response = await fetch(url, {
+    method, headers, ...options, ...(body === undefined ? {} : { body: isForm ? body : JSON.stringify(body) }),
+  }).catch((error) => {
+    if (error.name === "AbortError") throw error;
+    throw new ServerError(UNREACHABLE, null, 0);
+  });
+  const isJson = response.headers.get("Content-Type")?.includes("json");
+  const answer = isJson ? await response.json() : null;
+  // Signed out: the page that asks for the name came instead.
+  if (response.redirected && !isJson) throw new ServerError("You are signed out here. Load the page again.", null, 401);
+  if (!response.ok) throw new ServerError(answer?.detail ?? "This did not work.", answer, response.status);
+  return answer;
+}
+
+/** The address of a conversation for programs. @param {string} id */
+export const conversationUrl = (id) => `/api/v1/conversations/${id}/`;

@@ -1,0 +1,106 @@
+"""The rail's pages: search over titles and texts, archived chats, temporary ones."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from conversations.models import Conversation, Generation, State, Turn
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def browser(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+def chat(user: User, title: str, question: str = "q", answer: str = "a", **values: object) -> Conversation:
+    conversation = Conversation.objects.create(owner=user, title=title, **values)
+    turn = Turn.objects.create(conversation=conversation, turn_id=uuid.uuid4(), text=question)
+    turn.chosen = Generation.objects.create(
+        conversation=conversation,
+        turn=turn,
+        model="demo:friendly",
+        wanted_output_tokens=9,
+        state=State.COMPLETED,
+        text=answer,
+    )
+    turn.save()
+    conversation.head_turn = turn
+    conversation.save()
+    return conversation
+
+
+def titles(client: Client, **query: str) -> list[str]:
+    return [one["title"] for one in client.get("/search/", query).json()["results"]]
+
+
+def test_it_finds_titles_questions_and_answers(browser: Client, alice: User) -> None:
+    chat(alice, "About the Danube")
+    chat(alice, "Second", question="Where does the danube end?")
+    chat(alice, "Third", answer="x " * 100 + "the Danube delta " + "y " * 100)
+    chat(alice, "Fourth")
+    assert set(titles(browser, q="danube")) == {"About the Danube", "Second", "Third"}
+    third = next(one for one in browser.get("/search/?q=danube").json()["results"] if one["title"] == "Third")
+    assert third["snippet"].startswith("…")
+    assert "the Danube delta" in third["snippet"]
+    assert len(third["snippet"]) < 120
+
+
+def test_it_searches_in_own_chats_alone(browser: Client, alice: User, charlie: User) -> None:
+    chat(charlie, "Secret Danube")
+    chat(alice, "Hidden Danube", temporary=True)
+    assert titles(browser, q="danube") == []
+
+
+@pytest.mark.parametrize("query", ["%", "_", "'", "\\"])
+def test_it_takes_wildcards_for_letters(browser: Client, alice: User, query: str) -> None:
+    chat(alice, "Plain")
+    chat(alice, f"With {query} in it")
+    assert titles(browser, q=query) == [f"With {query} in it"]
+
+
+def test_it_finds_nothing_for_nothing(browser: Client, alice: User) -> None:
+    chat(alice, "Some")
+    assert titles(browser, q="  ") == []
+    assert titles(browser) == []
+
+
+def test_it_lists_archived_ones_apart(browser: Client, alice: User) -> None:
+    chat(alice, "Away", archived_at=timezone.now())
+    chat(alice, "Here")
+    assert titles(browser, archived="1") == ["Away"]
+    assert set(titles(browser, q="a")) == {"Away", "Here"}
+
+
+def test_it_searches_without_scripts(browser: Client, alice: User) -> None:
+    chat(alice, "About the <Danube>")
+    page = browser.get("/?q=danube").content.decode()
+    assert 'value="danube"' in page
+    assert '<h2 data-field="found-heading">Found</h2>' in page
+    assert page.count("About the &lt;Danube&gt;") >= 2  # in the hidden list too
+
+
+def test_it_needs_a_signed_in_person(client: Client) -> None:
+    assert client.get("/search/?q=a").status_code == 302
+
+
+def test_it_puts_pinned_chats_first(browser: Client, alice: User) -> None:
+    chat(alice, "Old and pinned", pinned_at=timezone.now())
+    chat(alice, "New")
+    page = browser.get("/").content.decode()
+    assert page.index("<h2>Pinned</h2>") < page.index("Old and pinned") < page.index("<h2>Today</h2>")
+
+
+def test_it_makes_a_temporary_chat(browser: Client, alice: User) -> None:
+    made = browser.post("/new/", {"temporary": "1"}, headers={"accept": "application/json"}).json()
+    assert Conversation.objects.get(pk=made["id"]).temporary
+    page = browser.get(made["url"]).content.decode()
+    assert "data-temporary" in page
+    assert "deleted 15 minutes after" in page

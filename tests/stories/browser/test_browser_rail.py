@@ -1,0 +1,133 @@
+"""The list of conversations in a real browser: rename, pin, archive, delete, search, temporary chats."""
+
+from __future__ import annotations
+
+import pytest
+from asgiref.sync import sync_to_async
+from playwright.async_api import expect
+
+from conversations.models import Conversation
+from tests.stories.browser.chat import Chat
+
+pytestmark = [pytest.mark.browser, pytest.mark.story]
+
+MODEL = "demo:10-8-2"
+
+
+async def two_chats(chat: Chat) -> None:
+    """ "Rivers", then "Mountains" on the page."""
+    for question in ("Rivers", "Mountains"):
+        await chat.page.goto(chat.base)
+        await chat.ready()
+        await chat.ask(question, MODEL)
+        await chat.until("completed")
+    await expect(chat.page.locator(".rail-item")).to_have_text(["Mountains", "Rivers"])
+
+
+async def choose(chat: Chat, title: str, word: str) -> None:
+    row = chat.page.locator(".rail-row:visible", has_text=title)
+    await row.hover()
+    await row.locator(".rail-more").click()
+    await chat.page.locator("#rail-menu").get_by_role("button", name=word, exact=True).click()
+
+
+async def stored(title: str) -> Conversation | None:
+    return await Conversation.objects.filter(title=title).afirst()
+
+
+async def test_it_renames_in_place_and_other_tabs_follow(chat: Chat) -> None:
+    await two_chats(chat)
+    other = Chat(await chat.page.context.new_page(), chat.base)
+    await other.page.goto(chat.page.url)
+    await other.ready()
+    await choose(chat, "Mountains", "Rename")
+    await chat.page.keyboard.type("Alps")
+    await chat.page.keyboard.press("Escape")
+    await expect(chat.page.locator(".rail-item").first).to_have_text("Mountains")
+    await choose(chat, "Mountains", "Rename")
+    await chat.page.keyboard.type("Alps")
+    await chat.page.keyboard.press("Enter")
+    for page in (chat.page, other.page):
+        await expect(page.locator(".rail-item").first).to_have_text("Alps")
+        await expect(page.locator("[data-field=title]")).to_have_text("Alps")
+        await expect(page).to_have_title("Alps · Chatsite")
+    await chat.page.click("[data-field=title]")
+    await chat.page.keyboard.type("Peaks")
+    await chat.page.keyboard.press("Enter")
+    await expect(other.page.locator(".rail-item").first).to_have_text("Peaks")
+    assert await stored("Peaks")
+
+
+async def test_it_pins_to_the_top_and_back(chat: Chat) -> None:
+    await two_chats(chat)
+    await choose(chat, "Rivers", "Pin")
+    await expect(chat.page.locator(".rail-list:visible h2")).to_have_text(["Pinned", "Today"])
+    await expect(chat.page.locator(".rail-item")).to_have_text(["Rivers", "Mountains"])
+    await chat.reload()
+    await expect(chat.page.locator(".rail-item")).to_have_text(["Rivers", "Mountains"])
+    await choose(chat, "Rivers", "Unpin")
+    await expect(chat.page.locator(".rail-list:visible h2")).to_have_text(["Today"])
+
+
+async def test_it_archives_and_takes_out_again(chat: Chat) -> None:
+    await two_chats(chat)
+    await choose(chat, "Rivers", "Archive")
+    await expect(chat.page.locator(".rail-item:visible")).to_have_text(["Mountains"])
+    await chat.page.click("[data-field=archive-link]")
+    await expect(chat.page.locator(".rail-item:visible")).to_have_text(["Rivers"])
+    await choose(chat, "Rivers", "Take out of the archive")
+    await chat.page.click("[data-field=archive-link]")
+    await expect(chat.page.locator(".rail-item:visible")).to_have_text(["Mountains", "Rivers"])
+
+
+async def test_it_deletes_with_a_way_back(chat: Chat) -> None:
+    await two_chats(chat)
+    await choose(chat, "Rivers", "Delete")
+    await expect(chat.page.locator(".rail-item")).to_have_text(["Mountains"])
+    await chat.page.get_by_role("button", name="Undo").click()
+    await expect(chat.page.locator(".rail-item")).to_have_text(["Mountains", "Rivers"])
+    assert await stored("Rivers")
+    await choose(chat, "Rivers", "Delete")
+    await expect(chat.page.locator("[data-field=toast]")).to_contain_text("Deleted")
+    # Leaving the page is no way back.
+    async with chat.page.expect_response(lambda response: response.request.method == "DELETE"):
+        await chat.page.evaluate("() => dispatchEvent(new PageTransitionEvent('pagehide'))")
+    assert not await stored("Rivers")
+    await chat.reload()
+    await expect(chat.page.locator(".rail-item")).to_have_text(["Mountains"])
+
+
+async def test_it_finds_titles_and_texts(chat: Chat) -> None:
+    await two_chats(chat)
+    await chat.page.fill(".rail-search input", "riv")
+    await expect(chat.page.locator(".rail-item:visible")).to_have_text(["Rivers"])
+    await chat.page.fill(".rail-search input", "no such thing")
+    await expect(chat.page.locator("[data-field=found-none]")).to_be_visible()
+    await chat.page.press(".rail-search input", "Escape")
+    await expect(chat.page.locator(".rail-item:visible")).to_have_text(["Mountains", "Rivers"])
+
+
+async def test_it_keeps_a_temporary_chat_out_of_the_list(chat: Chat) -> None:
+    await chat.page.click("[data-field=temporary-switch]")
+    await expect(chat.page.locator(".temporary-note")).to_be_visible()
+    await chat.ask("Secret plans", MODEL)
+    await chat.until("completed")
+    await expect(chat.page.locator("[data-field=title]")).to_have_text("Secret plans")
+    await expect(chat.page.locator(".rail-item")).to_have_count(0)
+    found = await stored("Secret plans")
+    assert found is not None
+    assert found.temporary
+    await chat.reload()
+    await expect(chat.page.locator(".temporary-mark")).to_be_visible()
+    await expect(chat.page.locator(".rail-item")).to_have_count(0)
+
+
+async def test_it_turns_a_chat_temporary_after_the_first_letters(chat: Chat) -> None:
+    await chat.page.fill("#message", "Half a")
+    await chat.page.click("[data-field=temporary-switch]")
+    await chat.ask("Half a secret", MODEL)
+    await chat.until("completed")
+    found = await stored("Half a secret")
+    assert found is not None
+    assert found.temporary
+    assert await sync_to_async(Conversation.objects.filter(head_turn__isnull=False).count)() == 1
