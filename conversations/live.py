@@ -37,6 +37,7 @@ class LiveStream:
         "local",
         "model",
         "turn_id",
+        "waiting",
         "watchers",
     )
 
@@ -60,6 +61,7 @@ class LiveStream:
         self.epoch = 0
         self.deltas: list[str] = []
         self.end: dict[str, Any] | None = None
+        self.waiting: dict[str, Any] | None = None  # the event of the wait for the next attempt
         self.ended = asyncio.Event()
         self.watchers: set[Wake] = set()
 
@@ -71,6 +73,7 @@ class LiveStream:
         """A new attempt starts: whatever an earlier epoch had written is void."""
         self.epoch = epoch
         self.deltas = []
+        self.waiting = None
         self._wake()
 
     def append(self, text: str) -> None:

@@ -155,6 +155,7 @@ class Runtime:
         stream = self.streams.get(generation.pk)
         if stream is not None:
             stream.local = False  # any process may make the next attempt
+            stream.waiting = event
         await publish(conversation_topic(generation.conversation_id), event)
         if generation.run_after is not None:
             delay = (generation.run_after - timezone.now()).total_seconds()

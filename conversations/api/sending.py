@@ -158,7 +158,7 @@ async def event_stream(sent: Sent, *, after_seq: int) -> AsyncIterator[bytes]:
         return
     release_request_thread()
     async with Watch(sent.runtime, sent.stream, elsewhere=started.replayed) as watch:
-        yield sse(accepted) + _waiting(sent.generation)
+        yield sse(accepted) + (_waiting(sent.generation) if sent.stream.waiting is None else b"")
         async for batch in watch.events(after_seq=after_seq if started.replayed else 0):
             yield b"".join(map(sse, batch)) or HEARTBEAT
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, Self
 
@@ -36,13 +35,15 @@ class Watch:
         self._stream = stream
         self._elsewhere = elsewhere
         self._wake = asyncio.Event()
-        self._waiting: deque[Event] = deque()
+        self._waiting: list[Event] = []
         self._ear: asyncio.Task[None] | None = None
         self._topic = conversation_topic(stream.conversation_id)
 
     async def __aenter__(self) -> Self:
         self._stream.watchers.add(self._wake.set)
         listen(self._topic, self._on_event)
+        if self._stream.waiting is not None:
+            self._on_event(self._stream.waiting)  # it was announced before there was anybody to hear
         if self._elsewhere:
             self._join()
         return self
@@ -68,9 +69,7 @@ class Watch:
             place.resume(after_seq)
         while True:
             self._wake.clear()
-            batch: list[Event] = [orjson.loads(frame) for frame in place.pending()]
-            while self._waiting:
-                batch.insert(0, self._waiting.pop())
+            batch = self._in_order(place)
             if batch:
                 yield batch
             if place.is_over:
@@ -81,6 +80,15 @@ class Watch:
                 await asyncio.wait_for(self._wake.wait(), HEARTBEAT_SECONDS)
             except TimeoutError:
                 yield []
+
+    def _in_order(self, place: Attachment) -> list[Event]:
+        """What is due: the wait after attempt n comes between what attempts n and n + 1 bring."""
+        frames: list[Event] = [orjson.loads(frame) for frame in place.pending()]
+        waits, self._waiting = self._waiting, []
+        earlier = [event for event in waits if event["attempt"] < self._stream.epoch]
+        later = waits[len(earlier) :]
+        end = [frames.pop()] if place.is_over else []
+        return earlier + frames + later + end
 
     def _on_event(self, event: Event, *, from_elsewhere: bool = False) -> None:
         if event.get("generation_id") != str(self._stream.generation_id):
@@ -105,7 +113,8 @@ class Watch:
                 while True:
                     message = await layer.receive(channel)
                     if message["origin"] != PROCESS_ID:
-                        self._on_event(message["event"], from_elsewhere=True)
+                        for event in message["events"]:
+                            self._on_event(event, from_elsewhere=True)
             finally:
                 await layer.group_discard(self._topic, channel)
         except (RedisError, OSError) as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import orjson
+from asgiref.testing import ApplicationCommunicator
 from django.test import AsyncClient
 
 PREFIX = "/api/v1/"
+Communicator: Any = ApplicationCommunicator  # asgiref types it in part
 
 
 class Rest:
@@ -50,6 +51,29 @@ def address(path: str) -> str:
     return path if path.startswith("/") else PREFIX + path
 
 
+async def open_request(
+    path: str, rest: Rest, body: dict[str, Any], *, chunked: bool = False, accept: str = "*/*"
+) -> Any:
+    """A request to the real ASGI application, sent and not waited for."""
+    from chatsite.asgi import application
+
+    data = orjson.dumps(body)
+    length = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(len(data))}
+    headers = {**rest.headers, "Host": "localhost", "Content-Type": "application/json", "Accept": accept}
+    headers.update(length)
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": f"/api/v1/{path}",
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
+    request = Communicator(application, scope)
+    await request.send_input({"type": "http.request", "body": data})
+    return request
+
+
 def parse_events(raw: bytes) -> list[dict[str, Any]]:
     events: list[dict[str, Any]] = []
     for block in raw.decode().split("\n\n"):
@@ -59,5 +83,3 @@ def parse_events(raw: bytes) -> list[dict[str, Any]]:
             assert fields["event"] == data["type"]
             events.append({**data, "id": fields["id"]} if "id" in fields else data)
     return events
-
-

@@ -9,14 +9,13 @@ from typing import Any
 
 import orjson
 import pytest
-from asgiref.testing import ApplicationCommunicator
-from billing.models import LedgerEntry
 from pytest_django import Settings
 
+from billing.models import LedgerEntry
 from conversations.database import in_database
 from conversations.models import Conversation, Generation, Turn
 from conversations.runtime import get_runtime
-from tests.conversations.rest import Rest
+from tests.conversations.rest import Rest, open_request
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -127,12 +126,12 @@ async def test_it_gives_the_partial_text_at_the_deadline_and_goes_on(
 
 async def test_it_reads_a_body_without_a_length(conversation: Conversation, rest: Rest) -> None:
     body = {"text": "Hello", "model": "demo:0-5-0"}
-    status, answer = await _response(await _open(messages(conversation), rest, body, chunked=True))
+    status, answer = await _response(await open_request(messages(conversation), rest, body, chunked=True))
     assert (status, answer["seq"]) == (200, 5)
 
 
 async def test_it_goes_on_when_the_client_leaves(conversation: Conversation, rest: Rest) -> None:
-    request = await _open(messages(conversation), rest, {"text": "Hello", "model": "demo:0-60-10"})
+    request = await open_request(messages(conversation), rest, {"text": "Hello", "model": "demo:0-60-10"})
     await _until(lambda: bool(get_runtime().attempts))
     runtime = get_runtime()
     [attempt] = runtime.attempts.values()
@@ -148,7 +147,7 @@ async def test_it_goes_on_when_the_client_leaves(conversation: Conversation, res
 async def test_it_starts_the_answer_even_if_the_client_leaves_at_once(
     conversation: Conversation, rest: Rest
 ) -> None:
-    request = await _open(messages(conversation), rest, {"text": "Hello", "model": "demo:0-5-0"})
+    request = await open_request(messages(conversation), rest, {"text": "Hello", "model": "demo:0-5-0"})
     await _until(lambda: bool(request.future and not request.future.done()))
     await request.send_input({"type": "http.disconnect"})
     await request.wait(5)
@@ -170,41 +169,18 @@ async def test_it_serves_fifty_sends_at_once_without_fifty_threads(
     rooms = await in_database(make)
     await rest.post(messages(conversation), {"text": "Warm up", "model": "demo:0-1-0"})
     before = threading.active_count()
-    body = {"text": "Hello", "model": "demo:1500-20-20", "max_output_tokens": 100}
-    requests = [await _open(messages(room), rest, body) for room in rooms]
+    body = {"text": "Hello", "model": "demo:4000-20-20", "max_output_tokens": 100}
+    requests = [await open_request(messages(room), rest, body) for room in rooms]
     await _until(lambda: len(get_runtime().attempts) == 50)
-    # All fifty wait for their answers now.
-    during = threading.active_count()
+    await _until(lambda: threading.active_count() - before < 10)
+    assert len(get_runtime().attempts) == 50  # all fifty wait for their first token
     answers = [await _response(request) for request in requests]
 
     assert [status for status, _ in answers] == [200] * 50
     assert {answer["seq"] for _, answer in answers} == {20}
-    assert during - before < 10
 
 
-async def _open(
-    path: str, rest: Rest, body: dict[str, Any], *, chunked: bool = False
-) -> ApplicationCommunicator:
-    """A request to the real ASGI application, sent and not waited for."""
-    from chatsite.asgi import application
-
-    data = orjson.dumps(body)
-    length = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(len(data))}
-    headers = {**rest.headers, "Host": "localhost", "Content-Type": "application/json", **length}
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": "POST",
-        "path": f"/api/v1/{path}",
-        "query_string": b"",
-        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-    }
-    request = ApplicationCommunicator(application, scope)
-    await request.send_input({"type": "http.request", "body": data})
-    return request
-
-
-async def _response(request: ApplicationCommunicator) -> tuple[int, Any]:
+async def _response(request: Any) -> tuple[int, Any]:
     start = await request.receive_output(20)
     body = b""
     while True:
