@@ -99,7 +99,7 @@ async def test_it_deletes_with_a_way_back(chat: Chat) -> None:
 
 async def test_it_finds_titles_and_texts(chat: Chat) -> None:
     await two_chats(chat)
-    await chat.page.fill(".rail-search input", "riv")
+    await chat.page.fill(".rail-search input", "rivers")
     await expect(chat.page.locator(".rail-item:visible")).to_have_text(["Rivers"])
     await chat.page.fill(".rail-search input", "no such thing")
     await expect(chat.page.locator("[data-field=found-none]")).to_be_visible()
