@@ -40,6 +40,7 @@ async def announce_start(started: Started, *, user_id: int) -> None:
             generation_id=str(started.generation_id),
             text=started.text,
             model=started.model,
+            edits=None if started.edits is None else str(started.edits),
         ),
     )
     if started.title is not None:

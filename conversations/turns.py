@@ -62,6 +62,7 @@ class Started:
     # What the process that started it needs to run it; None: the same id was sent before, nothing is new.
     claim: Claim | None = None
     title: str | None = None  # set when the conversation got its first title
+    edits: uuid.UUID | None = None  # the turn whose question was asked anew in other words
 
     @property
     def replayed(self) -> bool:
@@ -112,7 +113,8 @@ def edit_turn(
                 return _replay(conversation_id, new_turn_id, text)
             edited = _turn(conversation_id, turn_id)
             question = _Question(new_id(), new_turn_id, text, edited.parent_id, edited.depth)
-            return _launch(place, question, history_before(edited), order, generation_id=new_id())
+            started = _launch(place, question, history_before(edited), order, generation_id=new_id())
+            return replace(started, edits=turn_id)
     except IntegrityError as error:
         raise _conflict_behind(conversation_id) from error
 
