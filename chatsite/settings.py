@@ -136,7 +136,10 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_CONCURRENCY = env_int("WORKER_THREADS", 32, minimum=1)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_TASK_ROUTES = {"conversations.tasks.sweep": {"queue": "sweep"}}
+CELERY_TASK_ROUTES = {
+    "conversations.tasks.sweep": {"queue": "sweep"},
+    "conversations.tasks.learn_estimates": {"queue": "sweep"},
+}
 SWEEP_INTERVAL_SECONDS = env_float("SWEEP_INTERVAL_SECONDS", 5.0, minimum=0.1)
 CELERY_BEAT_SCHEDULE = {
     "sweep": {
@@ -144,6 +147,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": SWEEP_INTERVAL_SECONDS,
         "options": {"expires": SWEEP_INTERVAL_SECONDS * 2},
     },
+    "learn-estimates": {"task": "conversations.tasks.learn_estimates", "schedule": 600.0},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 

@@ -39,6 +39,7 @@ from conversations.receipts import receipt, receipts
 from llm.errors import UnknownModel
 from llm.messages import ChatRequest
 from llm.profiles import Profile, get_profile
+from llm.tokens import estimate_upper
 from llm.usage import Usage
 
 # How long a hold for the next attempt outlives the moment it is due.
@@ -213,7 +214,7 @@ def _hold(
             attempt=generation.attempts,
             purpose="answer",
             model=generation.model,
-            input_tokens=generation.input_estimate_tokens,
+            input_tokens=estimate_upper(generation.input_estimate_tokens, profile.estimate_percent),
             wanted_output_tokens=generation.wanted_output_tokens,
             minimum_output_tokens=min(profile.minimum_output_tokens, generation.wanted_output_tokens),
             lease_seconds=settings.LEASE_SECONDS if lease_seconds is None else lease_seconds,

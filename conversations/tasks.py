@@ -28,6 +28,13 @@ def sweep() -> None:
     sweep_once()
 
 
+@shared_task(name="conversations.tasks.learn_estimates")  # type: ignore[untyped-decorator]  # celery ships no types
+def learn_estimates() -> None:
+    from conversations.estimates import learn_estimates as learn
+
+    learn()
+
+
 def notify(generation_id: uuid.UUID, *, delay_seconds: float = 0.0) -> bool:
     """Tell a worker that the generation is due after the delay. False when the broker cannot be reached."""
     try:

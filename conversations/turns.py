@@ -31,7 +31,9 @@ from conversations.models.conversation import first_title
 from conversations.models.ids import new_id
 from conversations.outcomes import describe_refusal, refusal_options
 from conversations.statements import Place
-from llm.profiles import Profile
+from llm.errors import UnknownModel
+from llm.profiles import Profile, get_profile
+from llm.tokens import estimate_upper
 
 # Covers the time between the hold and the claim; the claim renews it.
 QUEUE_LEASE_SECONDS = 60.0
@@ -236,8 +238,16 @@ def _started(turn: Turn, generation: Generation) -> Started:
         continues_id=generation.continues_id,
         model=generation.model,
         text=turn.text,
-        estimate=_estimate(generation.model, generation.input_estimate_tokens, generation.output_cap_tokens),
+        estimate=_estimate(generation.model, _held_input(generation), generation.output_cap_tokens),
     )
+
+
+def _held_input(generation: Generation) -> int:
+    try:
+        percent = get_profile(generation.model).estimate_percent
+    except UnknownModel:
+        percent = 100
+    return estimate_upper(generation.input_estimate_tokens, percent)
 
 
 def _estimate(model: str, input_tokens: int, output_tokens: int) -> dict[str, Any]:
@@ -265,7 +275,9 @@ def _launch(
     temperature = choose_temperature(order.temperature, profile)
     wanted = choose_length(order.max_output_tokens, profile)
     context = _context(place, question, history, profile, temperature, wanted, continues)
-    hold = _hold(place, generation_id, profile, context.input_tokens, wanted, now)
+    # What the provider will count may be more than what is counted here.
+    input_tokens = estimate_upper(context.input_tokens, profile.estimate_percent)
+    hold = _hold(place, generation_id, profile, input_tokens, wanted, now)
     title = _store(place, question, generation_id, profile, now)
     statements.insert_generation(
         id=generation_id,
@@ -302,7 +314,7 @@ def _launch(
         continues_id=claim.continues_id,
         model=profile.model_id,
         text=question.text,
-        estimate=_estimate(profile.model_id, context.input_tokens, hold.output_cap_tokens),
+        estimate=_estimate(profile.model_id, input_tokens, hold.output_cap_tokens),
         claim=claim,
         title=title,
     )
