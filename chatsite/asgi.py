@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -18,6 +19,7 @@ from django.conf import settings  # noqa: E402
 
 from conversations.routing import websocket_urlpatterns  # noqa: E402
 from conversations.runtime import shut_down  # noqa: E402
+from llm.tokens import load  # noqa: E402
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -26,14 +28,19 @@ Send = Callable[[Message], Awaitable[None]]
 
 async def lifespan(scope: Message, receive: Receive, send: Send) -> None:
     """Before the server ends, answers that are being written get time, and what came is kept."""
+    warming: asyncio.Task[object] | None = None
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
             # What is loaded stays: the garbage collector need not walk it again beside the streams.
             gc.collect()
             gc.freeze()
+            # The first question must not wait for the tokenizer's tables.
+            warming = asyncio.create_task(asyncio.to_thread(load, "o200k_base"))
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
+            if warming is not None:
+                warming.cancel()
             await shut_down(seconds=settings.DRAIN_SECONDS)
             await send({"type": "lifespan.shutdown.complete"})
             return

@@ -11,6 +11,7 @@ import os
 import tempfile
 import threading
 from functools import lru_cache
+from hashlib import blake2b
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 # tiktoken's encoder overflows its stack on a million equal characters in one piece.
 # Pieces change the count by at most a token per border.
 PIECE_CHARACTERS = 40_000
-CACHED_TEXT_CHARACTERS = 65_536
+# Counts are remembered, as history is counted at each turn: short texts themselves, long ones by a digest.
+SHORT_TEXT_CHARACTERS = 2_000
+LONG_COUNTS = 20_000
 
 REPLY_PRIMING_TOKENS = 3
 MESSAGE_OVERHEAD_TOKENS = 4
@@ -38,6 +41,7 @@ TABLE_FILES = {
 
 _lock = threading.Lock()
 _encodings: dict[str, tiktoken.Encoding] = {}
+_long_counts: dict[tuple[str, bytes], int] = {}
 
 
 def is_loaded(encoding: str) -> bool:
@@ -63,9 +67,16 @@ def load(encoding: str) -> tiktoken.Encoding:
 
 def count_tokens(text: str, encoding: str = "o200k_base") -> int:
     """Exact for OpenAI's encodings up to PIECE_CHARACTERS; special tokens count as text."""
-    if len(text) <= CACHED_TEXT_CHARACTERS:
-        return _count_cached(text, encoding)
-    return _count(text, encoding)
+    if len(text) <= SHORT_TEXT_CHARACTERS:
+        return _count_short(text, encoding)
+    key = (encoding, blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest())
+    count = _long_counts.get(key)
+    if count is None:
+        count = _long_counts[key] = _count(text, encoding)
+        if len(_long_counts) > LONG_COUNTS:
+            # The oldest goes; another thread may have taken it already.
+            _long_counts.pop(next(iter(_long_counts), key), None)
+    return count
 
 
 def estimate_input_tokens(request: ChatRequest, encoding: str = "o200k_base") -> int:
@@ -84,7 +95,7 @@ def estimate_upper(tokens: int, estimate_percent: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _count_cached(text: str, encoding: str) -> int:
+def _count_short(text: str, encoding: str) -> int:
     return _count(text, encoding)
 
 

@@ -51,11 +51,11 @@ def test_it_counts_the_overhead_of_messages() -> None:
 
 
 def test_it_counts_a_text_once() -> None:
-    tokens._count_cached.cache_clear()
+    tokens._count_short.cache_clear()
     request = ChatRequest("m", (Message("user", "a long conversation"),), 10)
     estimate_input_tokens(request)
     estimate_input_tokens(request)
-    assert tokens._count_cached.cache_info().misses == 1
+    assert tokens._count_short.cache_info().misses == 1
 
 
 def test_it_rounds_estimates_up() -> None:
@@ -111,3 +111,19 @@ def test_it_keeps_the_tables_it_has(tmp_path: Path) -> None:
 def test_it_tells_an_encoding_it_does_not_know() -> None:
     with pytest.raises(KeyError):
         count_tokens("hello", "nonsense")
+
+
+def test_it_counts_a_long_text_once_and_keeps_no_copy_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "long text " * 1_000
+    expected = count_tokens(text)
+    monkeypatch.setattr(tokens, "_count", None)
+    assert count_tokens(text) == expected
+    assert all(len(digest) == 16 for _, digest in tokens._long_counts)
+
+
+def test_it_forgets_the_oldest_long_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "_long_counts", {})
+    monkeypatch.setattr(tokens, "LONG_COUNTS", 2)
+    for letter in "abcd":
+        count_tokens(letter * 3_000)
+    assert len(tokens._long_counts) == 2
