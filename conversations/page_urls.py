@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from conversations import pages
+from conversations import pages, thread_views
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -16,4 +16,16 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/", pages.conversation, name="conversation"),
     path("c/<uuid:conversation_id>/model/", pages.choose_model, name="choose_model"),
     path("c/<uuid:conversation_id>/answers/<uuid:generation_id>.md", pages.answer_text, name="answer_text"),
+    path(
+        "c/<uuid:conversation_id>/answers/<uuid:generation_id>/choose/",
+        thread_views.choose_version,
+        name="choose_version",
+    ),
+    path("c/<uuid:conversation_id>/turns/", thread_views.older_turns, name="older_turns"),
+    path("c/<uuid:conversation_id>/turns/<uuid:turn_id>/", thread_views.one_turn, name="one_turn"),
+    path(
+        "c/<uuid:conversation_id>/turns/<uuid:turn_id>/choose/",
+        thread_views.choose_branch,
+        name="choose_branch",
+    ),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 
 from billing.budgets import Meter, meters
 from billing.prices import rates
+from conversations.branches import siblings_of, versions_of
 from conversations.markdown import to_html
 from conversations.models import Conversation, Generation, Preferences, Turn
 from conversations.outcomes import describe_error
@@ -40,6 +41,39 @@ class Answered:
     receipt: Receipt | None
     problem: dict[str, Any] | None
     before: str = ""  # what a live answer continues
+    versions: Sequence[uuid.UUID] = ()  # of the answer, oldest first
+    siblings: Sequence[uuid.UUID] = ()  # turn ids of all wordings of the question, oldest first
+
+    @property
+    def version_number(self) -> int:
+        chosen = self.generation.pk if self.generation else None
+        return self.versions.index(chosen) + 1 if chosen in self.versions else 0
+
+    @property
+    def sibling_number(self) -> int:
+        return self.siblings.index(self.turn.turn_id) + 1 if self.turn.turn_id in self.siblings else 0
+
+    def data(self) -> dict[str, Any]:
+        """The same as JSON, for the script."""
+        generation = self.generation
+        return {
+            "id": str(self.turn.turn_id),
+            "text": self.turn.text,
+            "siblings": [str(one) for one in self.siblings],
+            "versions": [str(one) for one in self.versions],
+            "generation": None
+            if generation is None
+            else {
+                "id": str(generation.pk),
+                "state": generation.state,
+                "epoch": generation.epoch,
+                "seq": generation.seq,
+                "model": generation.model,
+                "html": self.html,
+                "receipt": self.receipt,
+                "error": self.problem,
+            },
+        }
 
     @property
     def ended_word(self) -> str:
@@ -56,6 +90,7 @@ class ModelChoice:
     label: str
     detail: str
     chosen: bool
+    temperature: float | None  # the default; None: it takes none
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +102,23 @@ class Totals:
     cost_known: bool = True
 
 
-def answered_turns(conversation: Conversation, *, last: int = TURNS_SHOWN) -> list[Answered]:
-    path = conversation.path(last=last)
-    found = receipts([turn.chosen for turn in path if turn.chosen is not None])
-    return [_answered(turn, found) for turn in path]
+def answered_turns(
+    conversation: Conversation, *, last: int = TURNS_SHOWN, head: Turn | None = None
+) -> list[Answered]:
+    """At most the ``last`` turns of the branch that ends with ``head``, by default the one shown."""
+    return answered(conversation.path(last=last, head=head))
+
+
+def answered(turns: Sequence[Turn]) -> list[Answered]:
+    """Turns of one conversation with what the page shows of them; as many queries for one as for all."""
+    found = receipts([turn.chosen for turn in turns if turn.chosen is not None])
+    versions, siblings = versions_of(turns), siblings_of(turns)
+    return [
+        replace(
+            _answered(turn, found), versions=versions.get(turn.pk, []), siblings=siblings.get(turn.pk, [])
+        )
+        for turn in turns
+    ]
 
 
 def _answered(turn: Turn, found: dict[uuid.UUID, Receipt]) -> Answered:
@@ -132,7 +180,9 @@ def _choice(profile: Profile, chosen: str) -> ModelChoice:
         usd = found.usd_per_million()
         price = f"${usd['input']} in · ${usd['output']} out per million"
     window = f"{profile.context_window_tokens // 1000:,}k context"
-    return ModelChoice(profile.model_id, profile.label, f"{price} · {window}", profile.model_id == chosen)
+    detail = f"{price} · {window}"
+    is_chosen = profile.model_id == chosen
+    return ModelChoice(profile.model_id, profile.label, detail, is_chosen, profile.default_temperature)
 
 
 def page_meters(user: User, conversation: Conversation | None, model: str) -> list[Meter]:

@@ -3,6 +3,9 @@
 
 import { isLive, newGeneration } from "./thread.js";
 
+/** @param {string} [text] */
+const wordsOf = (text) => (text ?? "").split(" ").filter(Boolean);
+
 /** @param {HTMLElement} root @returns {import("./thread.js").Thread} */
 export function adoptPage(root) {
   /** @type {import("./thread.js").Thread} */
@@ -13,7 +16,10 @@ export function adoptPage(root) {
     const answer = /** @type {HTMLElement} */ (element.querySelector(".answer"));
     const id = answer.dataset.generationId ?? "";
     const question = element.querySelector("[data-field=question]")?.textContent ?? "";
-    thread.turns.push({ id: turnId, text: question, generationId: id || null, status: "accepted", refusal: null });
+    const [siblings, versions] = [wordsOf(element.dataset.siblings), wordsOf(answer.dataset.versions)];
+    thread.turns.push({
+      id: turnId, text: question, generationId: id || null, status: "accepted", refusal: null, siblings, versions,
+    });
     if (!id) continue;
     const state = /** @type {import("./thread.js").GenerationState} */ (answer.dataset.state ?? "completed");
     const prose = /** @type {HTMLElement} */ (answer.querySelector(".prose"));

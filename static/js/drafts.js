@@ -43,6 +43,7 @@ export class Drafts {
 
   /** @param {string} turnId */
   clearOutbox(turnId) {
-    if (this.readOutbox()?.turn_id === turnId) quietly(() => this.storage.removeItem(OUTBOX + this.key));
+    const frame = this.readOutbox();
+    if ((frame?.new_turn_id ?? frame?.turn_id) === turnId) quietly(() => this.storage.removeItem(OUTBOX + this.key));
   }
 }

@@ -1,8 +1,10 @@
 // @ts-check
 // The chat page: brings socket, thread, composer and meter together.
 
+import { AgainMenu } from "./again.js";
 import { Composer } from "./composer.js";
 import { Drafts } from "./drafts.js";
+import { editQuestion } from "./edit.js";
 import { enhance } from "./enhance.js";
 import { Meter, warningText } from "./meter.js";
 import { pickerOf } from "./picker.js";
@@ -14,6 +16,7 @@ import { ConversationSocket } from "./socket.js";
 import { adoptPage } from "./adopt.js";
 import { isBusy, liveGeneration, reduce, shownText } from "./thread.js";
 import { ThreadView } from "./thread_view.js";
+import { Versions } from "./versions.js";
 
 /** @template {Element} T @param {string} selector @param {new () => T} type @returns {T} */
 function one(selector, type) {
@@ -48,6 +51,15 @@ const composer = new Composer(one(".composer", HTMLFormElement), {
   say,
 });
 
+const versions = new Versions(threadRoot, {
+  url: () => chat.dataset.url ?? "",
+  thread: () => thread,
+  dispatch,
+  keep: (element, change) => scroll.keep(element, change),
+  say,
+  fail: (text) => showBanner(text, "bad"),
+});
+const again = new AgainMenu(one("#again-menu", HTMLFormElement), regenerate);
 const titleButton = one("[data-field=title]", HTMLButtonElement);
 const rail = new Rail(one(".rail-inner", HTMLElement), one("#rail-template", HTMLTemplateElement), {
   current: () => conversationId,
@@ -98,6 +110,16 @@ function carryOut(effect) {
     drafts.write(composer.text);
     showBanner(effect.problem.detail, "bad");
     say(effect.problem.detail);
+  } else if (effect.do === "edit-refused") {
+    socket?.settle(effect.turnId);
+    drafts.clearOutbox(effect.turnId);
+    showBanner(effect.problem.detail, "bad");
+    say(effect.problem.detail);
+    const edited = thread.turns.find((turn) => turn.siblings?.includes(effect.turnId) || turn.id === editedBy.get(effect.turnId));
+    if (edited) edit(edited, effect.text);
+  } else if (effect.do === "load-turn") versions.load(effect.turnId);
+  else if (effect.do === "branch") {
+    if (!versions.switching && thread.turns.at(-1)?.id !== effect.headTurnId) location.reload();
   } else if (effect.do === "finished") finished(effect.generationId);
   else if (effect.do === "budget") budgetChanged(effect.budget);
   else if (effect.do === "rail") railChanged(effect.event);
@@ -151,24 +173,52 @@ function act(action, turnId) {
   if (action === "copy") {
     const generation = turn?.generationId ? thread.generations[turn.generationId] : null;
     if (generation) copy(textOf(generation), element?.querySelector("[data-action=copy]"));
-  } else if (action === "regenerate" && turn && isSameModel(turn)) {
-    picker.open();
-    say("Choose another model, then try again");
-  } else if (["retry", "regenerate", "continue"].includes(action)) {
-    hideBanner();
-    dispatch({ type: `local.${action}`, turn_id: turnId, generation_id: crypto.randomUUID(), ...picker.parameters() });
-    scroll.pin();
-  } else if (action === "edit" && turn) {
-    composer.text = turn.text;
-    drafts.write(turn.text);
-    composer.field.focus();
+  } else if (action === "again" || action === "regenerate") {
+    const generation = turn?.generationId ? thread.generations[turn.generationId] : null;
+    const opener = element?.querySelector(`[data-action=${action}]`);
+    if (isBusy(thread)) showBanner("An answer is being written. Stop it or wait for its end.", "bad");
+    else if (opener instanceof HTMLElement) again.open(turnId, opener, generation?.model || (picker.parameters().model ?? ""));
+  } else if (action === "retry" || action === "continue") askAgain(action, turnId, {});
+  else if (action === "edit" && turn) edit(turn, turn.text);
+  else if (/^(version|wording)-(previous|next)$/.test(action)) {
+    const [kind, step] = action.split("-");
+    versions.step(kind === "version" ? "version" : "wording", turnId, step === "next" ? 1 : -1);
   } else if (action === "new_conversation") location.assign("/");
 }
 
-/** Whether asking again would ask the model that has just failed. @param {import("./thread.js").Turn} turn */
-function isSameModel(turn) {
-  const generation = turn.generationId ? thread.generations[turn.generationId] : null;
-  return generation?.model === picker.parameters().model;
+/** @param {string} kind retry, continue or regenerate @param {string} turnId @param {Record<string, any>} parameters */
+function askAgain(kind, turnId, parameters) {
+  hideBanner();
+  dispatch({ type: `local.${kind}`, turn_id: turnId, generation_id: crypto.randomUUID(), ...parameters });
+  if (thread.turns.at(-1)?.id === turnId) scroll.pin();
+}
+
+/** @param {string} turnId @param {import("./again.js").Parameters} parameters */
+function regenerate(turnId, parameters) {
+  askAgain("regenerate", turnId, parameters);
+}
+
+/** Which turn a new wording was made from, should it be refused. @type {Map<string, string>} */
+const editedBy = new Map();
+
+/** @param {import("./thread.js").Turn} turn @param {string} text */
+function edit(turn, text) {
+  const element = threadRoot.querySelector(`[data-turn-id="${turn.id}"]`);
+  if (!(element instanceof HTMLElement)) return;
+  if (isBusy(thread)) showBanner("An answer is being written. Stop it or wait for its end.", "bad");
+  else editQuestion(element, { text, limit: composer.limit, onSend: (wanted) => resend(turn.id, wanted) });
+}
+
+/** Ask a question in other words. @param {string} turnId @param {string} text */
+function resend(turnId, text) {
+  hideBanner();
+  const frame = { type: "turn.edit", turn_id: turnId, new_turn_id: crypto.randomUUID(), text };
+  editedBy.set(frame.new_turn_id, turnId);
+  drafts.writeOutbox(frame);
+  dispatch({ ...frame, type: "local.edit" });
+  composer.field.focus();
+  scroll.pin();
+  socket?.send(frame);
 }
 
 /** The Markdown of an answer: known if it was streamed here, else asked for. @param {import("./thread.js").Generation} generation */
@@ -239,7 +289,7 @@ async function createConversation() {
   conversationId = made.id;
   const typed = { draft: drafts.read(), outbox: drafts.readOutbox() };
   drafts.write("");
-  if (typed.outbox) drafts.clearOutbox(typed.outbox.turn_id);
+  if (typed.outbox) drafts.clearOutbox(idOf(typed.outbox));
   drafts = new Drafts(conversationId);
   drafts.write(typed.draft);
   if (typed.outbox) drafts.writeOutbox(typed.outbox);
@@ -249,9 +299,12 @@ async function createConversation() {
   connect();
 }
 
+/** The id that the server will answer with. @param {any} frame */
+const idOf = (frame) => frame.new_turn_id ?? frame.turn_id;
+
 function resendOutbox() {
   const frame = drafts.readOutbox();
-  if (frame && socket && !socket.unanswered.has(frame.turn_id)) socket.send(frame);
+  if (frame && socket && !socket.unanswered.has(idOf(frame))) socket.send(frame);
 }
 
 function connect() {
@@ -397,10 +450,10 @@ enhance(threadRoot.querySelectorAll(".turn .prose:not([data-raw])"));
 composer.text = composer.text || drafts.read();
 composer.setMode(isBusy(thread) ? "stop" : "send");
 const waitingFrame = drafts.readOutbox();
-if (waitingFrame && thread.turns.some((turn) => turn.id === waitingFrame.turn_id)) drafts.clearOutbox(waitingFrame.turn_id);
+if (waitingFrame && thread.turns.some((turn) => turn.id === idOf(waitingFrame))) drafts.clearOutbox(idOf(waitingFrame));
 if (conversationId) connect();
 if (drafts.readOutbox()) {
-  dispatch({ type: "local.send", turn_id: waitingFrame.turn_id, text: waitingFrame.text });
+  dispatch({ ...waitingFrame, type: waitingFrame.new_turn_id ? "local.edit" : "local.send" });
   if (conversationId) resendOutbox();
   else openConversation().then(resendOutbox);
 }

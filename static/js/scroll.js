@@ -41,6 +41,24 @@ export class StickToBottom {
     } else if (isNew) this.jump.dataset.fresh = "true";
   }
 
+  /** Change the page and keep this element where it is on the screen. @param {Element} element @param {() => void} change */
+  keep(element, change) {
+    // The browser's own anchoring would answer the same change once more.
+    this.scroller.style.overflowAnchor = "none";
+    const before = element.getBoundingClientRect().top;
+    const { pinned } = this;
+    this.pinned = false;
+    change();
+    this.scroller.scrollTop += element.getBoundingClientRect().top - before;
+    this.lastTop = this.scroller.scrollTop;
+    this.lastHeight = this.scroller.scrollHeight;
+    requestAnimationFrame(() => requestAnimationFrame(() => {
+      this.scroller.style.overflowAnchor = "";
+      this.pinned = pinned && this.#distance < NEAR_PX;
+      this.#show(!this.pinned && this.#distance > NEAR_PX);
+    }));
+  }
+
   #unpin() {
     if (this.scroller.scrollHeight <= this.scroller.clientHeight) return;
     this.pinned = false;

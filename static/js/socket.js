@@ -7,7 +7,7 @@ const HEARTBEAT_MS = 20_000;
 const PONG_TIMEOUT_MS = 10_000;
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_LIMIT_MS = 15_000;
-const ASKING = new Set(["turn.create", "turn.retry", "turn.continue", "turn.regenerate"]);
+const ASKING = new Set(["turn.create", "turn.retry", "turn.continue", "turn.regenerate", "turn.edit"]);
 const NOT_ALLOWED = new Set([4401, 4403, 4404]);
 
 /** How long to wait before attempt `attempt` (0, 1, …): half fixed, half random. @param {number} attempt
@@ -68,7 +68,7 @@ export class ConversationSocket {
 
   /** Sent now or, for questions, as soon as the line is back. @param {any} frame @returns {boolean} sent now */
   send(frame) {
-    if (ASKING.has(frame.type)) this.unanswered.set(frame.turn_id, frame);
+    if (ASKING.has(frame.type)) this.unanswered.set(frame.new_turn_id ?? frame.turn_id, frame);
     if (!this.isOpen) return false;
     this.socket?.send(JSON.stringify(frame));
     return true;

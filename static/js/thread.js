@@ -33,6 +33,11 @@ import { joinContinuation } from "./continuation.js";
  * @property {string} id @property {string} text @property {string | null} generationId
  * @property {"sending" | "accepted" | "retrying" | "refused"} status @property {Problem | null} refusal
  * @property {boolean} [continuing] the version that was asked for continues the present one
+ * @property {string[]} [versions] ids of the answer's versions, oldest first
+ * @property {string[]} [siblings] turn ids of all wordings of the question, oldest first
+ * @property {Turn[]} [replaced] the branch that was on the page before this question was asked anew
+ *
+ * @typedef {{ id: string, text: string, siblings: string[], versions: string[], generation: any }} TurnData
  *
  * @typedef {object} Thread
  * @property {Turn[]} turns @property {Record<string, Generation>} generations
@@ -40,7 +45,9 @@ import { joinContinuation } from "./continuation.js";
  * @typedef {{ do: "send", frame: Record<string, any> } | { do: "accepted", turnId: string }
  *   | { do: "refused", turnId: string, text: string, problem: Problem }
  *   | { do: "finished", generationId: string } | { do: "budget", budget: any } | { do: "rail", event: any }
- *   | { do: "problem", problem: Problem } | { do: "reload" }} Effect
+ *   | { do: "problem", problem: Problem } | { do: "reload" }
+ *   | { do: "edit-refused", turnId: string, text: string, problem: Problem }
+ *   | { do: "load-turn", turnId: string } | { do: "branch", headTurnId: string }} Effect
  */
 
 // Changes of a conversation that its row in the rail shows.
@@ -55,14 +62,18 @@ export const emptyThread = () => ({ turns: [], generations: {} });
 
 /** The generation that is being written, if there is one. @param {Thread} thread @returns {Generation | null} */
 export function liveGeneration(thread) {
-  const turn = thread.turns.at(-1);
-  const generation = turn?.generationId ? thread.generations[turn.generationId] : null;
-  return generation && isLive(generation.state) ? generation : null;
+  // As a rule it is the last one's.
+  for (let at = thread.turns.length - 1; at >= 0; at -= 1) {
+    const id = thread.turns[at].generationId;
+    const generation = id ? thread.generations[id] : null;
+    if (generation && isLive(generation.state)) return generation;
+  }
+  return null;
 }
 
 /** Whether the composer has to wait: a question is on its way or an answer is being written. @param {Thread} thread */
 export const isBusy = (thread) =>
-  ["sending", "retrying"].includes(thread.turns.at(-1)?.status ?? "") || liveGeneration(thread) !== null;
+  thread.turns.some((turn) => turn.status === "sending" || turn.status === "retrying") || liveGeneration(thread) !== null;
 
 /** @param {Partial<Generation> & { id: string, turnId: string }} values @returns {Generation} */
 export const newGeneration = (values) => ({
@@ -104,6 +115,38 @@ const handlers = {
     const kept = thread.turns.filter((one) => one.status !== "refused");
     return { thread: known ? thread : { ...thread, turns: [...kept, turn] }, effects: [] };
   },
+  // The new wording takes the place of the branch that began with the old one.
+  "local.edit": (thread, { turn_id, new_turn_id, text }) => {
+    const at = thread.turns.findIndex((turn) => turn.id === turn_id);
+    if (at < 0 || isBusy(thread)) return { thread, effects: [] };
+    const siblings = [...(thread.turns[at].siblings ?? [turn_id]), new_turn_id];
+    const turn = {
+      id: new_turn_id, text, generationId: null, status: /** @type {const} */ ("sending"), refusal: null,
+      siblings, replaced: thread.turns.slice(at),
+    };
+    return { thread: { ...thread, turns: [...thread.turns.slice(0, at), turn] }, effects: [] };
+  },
+  // Another version of an answer, as the server has it.
+  "local.version": (thread, { turn }) => {
+    if (!thread.turns.some((one) => one.id === turn.id)) return { thread, effects: [] };
+    const { generations, turns } = adopted([turn]);
+    const { generationId, versions, siblings } = turns[0];
+    const next = { ...thread, generations: { ...thread.generations, ...generations } };
+    return { thread: patchTurn(next, turn.id, { generationId, versions, siblings }), effects: [] };
+  },
+  // The branch of another wording, from the question `at` on.
+  "local.branch": (thread, { at, turns }) => {
+    const kept = thread.turns.slice(0, Math.max(0, thread.turns.findIndex((turn) => turn.id === at)));
+    const branch = adopted(turns);
+    const generations = { ...thread.generations, ...branch.generations };
+    return { thread: { turns: [...kept, ...branch.turns], generations }, effects: [] };
+  },
+  "local.older": (thread, { turns }) => {
+    const known = new Set(thread.turns.map((turn) => turn.id));
+    const older = adopted(turns.filter((/** @type {TurnData} */ turn) => !known.has(turn.id)));
+    const generations = { ...older.generations, ...thread.generations };
+    return { thread: { turns: [...older.turns, ...thread.turns], generations }, effects: [] };
+  },
   "local.stop": (thread) => {
     const generation = liveGeneration(thread);
     if (!generation) return { thread, effects: [] };
@@ -125,16 +168,14 @@ const handlers = {
   // --- What the server says -------------------------------------------------------
   "turn.accepted": (thread, { turn_id, generation_id }) => {
     const turn = thread.turns.find((one) => one.id === turn_id);
-    // Another version of an earlier answer: the later turns are on another branch now.
-    if (turn?.status === "retrying" && turn !== thread.turns.at(-1)) return { thread, effects: [{ do: "reload" }] };
     const before = turn?.continuing && turn.generationId ? thread.generations[turn.generationId] : null;
     if (before && !before.text) return { thread, effects: [{ do: "reload" }] };
     const prefix = before ? shownText(before) : "";
-    let next = patchTurn(thread, turn_id, { status: "accepted", refusal: null, continuing: false });
+    let next = patchTurn(thread, turn_id, { status: "accepted", refusal: null, continuing: false, replaced: undefined });
     const known = next.generations[generation_id];
     next = known
       ? patchGeneration(next, generation_id, { attached: true })
-      : addGeneration(next, newGeneration({ id: generation_id, turnId: turn_id, attached: true, prefix }));
+      : addGeneration(next, newGeneration({ id: generation_id, turnId: turn_id, attached: true, prefix }), before?.id);
     return { thread: next, effects: [{ do: "accepted", turnId: turn_id }] };
   },
   "turn.refused": (thread, event) => {
@@ -143,6 +184,10 @@ const handlers = {
     if (turn?.status === "retrying") {
       const kept = patchTurn(thread, turn.id, { status: "accepted", continuing: false });
       return { thread: kept, effects: [{ do: "problem", problem }] };
+    }
+    if (turn?.replaced) {
+      const restored = { ...thread, turns: [...thread.turns.slice(0, thread.turns.indexOf(turn)), ...turn.replaced] };
+      return { thread: restored, effects: [{ do: "edit-refused", turnId: turn.id, text: turn.text, problem }] };
     }
     if (!turn || turn.status === "accepted") return { thread, effects: [{ do: "problem", problem }] };
     const next = patchTurn(thread, turn.id, { status: "refused", refusal: problem });
@@ -168,6 +213,8 @@ const handlers = {
       const before = thread.generations[event.continues];
       if (!before?.text) return { thread, effects: [{ do: "reload" }] };
       next = patchGeneration(next, id, { prefix: shownText(before) });
+      const versions = next.turns.find((turn) => turn.id === event.turn_id)?.versions ?? [];
+      next = patchTurn(next, event.turn_id, { versions: versions.filter((one) => one !== event.continues) });
     }
     // The number of deltas shrank though we had just asked for more: the server starts this answer over.
     const lost = event.epoch === known.epoch && (event.seq ?? 0) < known.seq && known.resumedAt === known.seq;
@@ -203,12 +250,22 @@ const handlers = {
   "budget.changed": (thread, event) => ({ thread, effects: [{ do: "budget", budget: event }] }),
   "conversation.updated": (thread, event) => {
     if (RAIL_CHANGES.has(event.change)) return { thread, effects: [{ do: "rail", event }] };
+    if (event.change === "version") {
+      const turn = thread.turns.find((one) => one.id === event.turn_id);
+      const isNews = turn && turn.generationId !== event.generation_id;
+      return { thread, effects: isNews ? [{ do: "load-turn", turnId: turn.id }] : [] };
+    }
+    if (event.change === "branch") return { thread, effects: [{ do: "branch", headTurnId: event.head_turn_id }] };
     if (event.change !== "turn" || !event.turn_id) return { thread, effects: [] };
     const known = thread.turns.some((turn) => turn.id === event.turn_id);
+    const at = thread.turns.findIndex((one) => one.id === event.edits);
+    const edited = thread.turns[at];
     const turn = {
       id: event.turn_id, text: event.text, generationId: null, status: /** @type {const} */ ("accepted"), refusal: null,
+      ...(edited ? { siblings: [...(edited.siblings ?? [edited.id]), event.turn_id] } : {}),
     };
-    let next = known ? thread : { ...thread, turns: [...thread.turns, turn] };
+    const kept = edited ? thread.turns.slice(0, at) : thread.turns;
+    let next = known ? thread : { ...thread, turns: [...kept, turn] };
     if (event.generation_id && !next.generations[event.generation_id]) {
       next = addGeneration(next, newGeneration({ id: event.generation_id, turnId: event.turn_id }));
     }
@@ -221,11 +278,31 @@ const handlers = {
  * Nothing of the present version is touched before the server has accepted the new one.
  * @param {Thread} thread @param {string} type @param {any} action @returns {Step}
  */
-function newVersion(thread, type, { turn_id, generation_id, model }) {
+function newVersion(thread, type, { turn_id, generation_id, model, temperature, max_output_tokens, confirm }) {
   if (isBusy(thread)) return { thread, effects: [] };
-  const frame = { type, turn_id, generation_id, ...(type === "turn.regenerate" && model ? { model } : {}) };
+  /** @type {Record<string, any>} */
+  const frame = { type, turn_id, generation_id };
+  if (type === "turn.regenerate") Object.assign(frame, given({ model, temperature, max_output_tokens }));
+  if (confirm) frame.confirm = true;
   const asked = { status: /** @type {const} */ ("retrying"), continuing: type === "turn.continue" };
   return { thread: patchTurn(thread, turn_id, asked), effects: [{ do: "send", frame }] };
+}
+
+/** What is set of some parameters. @param {Record<string, any>} parameters */
+const given = (parameters) =>
+  Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null && value !== ""));
+
+/** Turns as the server tells them. @param {TurnData[]} data @returns {Thread} */
+function adopted(data) {
+  /** @type {Thread} */
+  const thread = { turns: [], generations: {} };
+  for (const { id, text, siblings, versions, generation } of data) {
+    thread.turns.push({
+      id, text, siblings, versions, generationId: generation?.id ?? null, status: "accepted", refusal: null,
+    });
+    if (generation) thread.generations[generation.id] = newGeneration({ ...generation, turnId: id });
+  }
+  return thread;
 }
 
 /** @param {Generation} generation @returns {GenerationState} */
@@ -237,10 +314,16 @@ function problemOf(event) {
   return { code, detail, options, resets_at };
 }
 
-/** @param {Thread} thread @param {Generation} generation @returns {Thread} */
-function addGeneration(thread, generation) {
+/**
+ * Show this generation as its turn's answer: its newest version, or in the place of what it continues.
+ * @param {Thread} thread @param {Generation} generation @param {string} [continues] @returns {Thread}
+ */
+function addGeneration(thread, generation, continues) {
   const next = { ...thread, generations: { ...thread.generations, [generation.id]: generation } };
-  return patchTurn(next, generation.turnId, { generationId: generation.id });
+  const turn = thread.turns.find((one) => one.id === generation.turnId);
+  const others = turn?.versions ?? (turn?.generationId ? [turn.generationId] : []);
+  const versions = [...others.filter((id) => id !== continues && id !== generation.id), generation.id];
+  return patchTurn(next, generation.turnId, { generationId: generation.id, versions });
 }
 
 /** @param {Thread} thread @param {any} event @param {GenerationState} state @returns {Step} */

@@ -4,6 +4,8 @@
 
 import { receiptLine, modelName, remaining } from "./format.js";
 import { receiptRows } from "./receipt.js";
+import { enhance } from "./enhance.js";
+import { fragment, sanitise } from "./sanitise.js";
 import { StreamView } from "./stream_view.js";
 import { isLive, shownText } from "./thread.js";
 
@@ -82,6 +84,7 @@ export class ThreadView {
     if (thread.turns !== this.shown.turns) {
       for (const { id } of this.shown.turns) if (!thread.turns.some((turn) => turn.id === id)) this.#remove(id);
       for (const turn of thread.turns) this.#turn(turn);
+      this.#order(thread.turns);
     }
     if (thread.generations !== this.shown.generations) {
       for (const generation of Object.values(thread.generations)) {
@@ -101,10 +104,19 @@ export class ThreadView {
     }
   }
 
-  /** @param {string} turnId */
+  /** It may come back, when another wording is refused. @param {string} turnId */
   #remove(turnId) {
     this.elements.get(turnId)?.remove();
-    this.elements.delete(turnId);
+  }
+
+  /** @param {import("./thread.js").Turn[]} turns */
+  #order(turns) {
+    let place = this.root.firstElementChild;
+    for (const { id } of turns) {
+      const element = /** @type {HTMLElement} */ (this.elements.get(id));
+      if (element === place) place = element.nextElementSibling;
+      else this.root.insertBefore(element, place);
+    }
   }
 
   /** @param {import("./thread.js").Turn} turn */
@@ -115,20 +127,37 @@ export class ThreadView {
       element = /** @type {HTMLElement} */ (copy.firstElementChild);
       element.dataset.turnId = turn.id;
       field(element, "question").textContent = turn.text;
-      this.root.append(element);
       this.elements.set(turn.id, element);
       this.thinkingSince.set(turn.id, Date.now());
     }
+    switcher(element, "version", turn.versions ?? [], turn.generationId);
+    switcher(element, "wording", turn.siblings ?? [], turn.id);
     if (element.dataset.status === turn.status) return;
     element.dataset.status = turn.status;
     field(element, "thinking").hidden = turn.status === "refused";
     if (turn.status === "refused" && turn.refusal) this.#trouble(element, turn.refusal, "failed");
   }
 
+  /** @param {import("./thread.js").Generation} generation an ended one, as the server has rendered it */
+  #settled(generation) {
+    const element = this.elements.get(generation.turnId);
+    if (!element) return;
+    /** @type {HTMLElement} */ (element.querySelector(".answer")).dataset.generationId = generation.id;
+    element.classList.add("settled");
+    const prose = field(element, "prose");
+    prose.replaceChildren(fragment(sanitise(generation.html)));
+    enhance(prose.childNodes);
+    this.#state(element, generation);
+  }
+
   /** @param {import("./thread.js").Generation} now @param {import("./thread.js").Generation | undefined} before */
   #generation(now, before) {
     const element = this.elements.get(now.turnId);
     if (!element) return;
+    if (!isLive(now.state) && !now.text && !(before && isLive(before.state))) {
+      this.#settled(now);
+      return;
+    }
     const answer = /** @type {HTMLElement} */ (element.querySelector(".answer"));
     if (answer.dataset.generationId !== now.id) {
       answer.dataset.generationId = now.id;
@@ -175,7 +204,8 @@ export class ThreadView {
     answer.setAttribute("aria-busy", String(live));
     field(element, "writing").hidden = !live || generation.seq === 0;
     field(element, "writing").textContent = generation.stopping ? "Stopping" : "Writing";
-    field(element, "tools").hidden = live || !shownText(generation);
+    field(element, "tools").hidden = live;
+    field(element, "copy").hidden = !shownText(generation) && !generation.html;
     this.#thinking(element, generation);
     const receipt = field(element, "receipt");
     receipt.hidden = live || !generation.receipt;
@@ -234,6 +264,20 @@ export class ThreadView {
     });
     field(element, "trouble-actions").replaceChildren(...buttons);
     box.hidden = false;
+  }
+}
+
+/** "‹ 1/2 ›" @param {HTMLElement} element @param {"version" | "wording"} kind @param {string[]} ids @param {string | null} shown */
+function switcher(element, kind, ids, shown) {
+  const number = ids.indexOf(shown ?? "") + 1;
+  const words = `Version ${number} of ${ids.length}`;
+  const label = field(element, `${kind}-words`);
+  if (label.textContent === words) return;
+  label.textContent = words;
+  field(element, `${kind}-figure`).textContent = `${number}/${ids.length}`;
+  field(element, `${kind}s`).hidden = ids.length < 2;
+  for (const [step, end] of /** @type {const} */ ([["previous", 1], ["next", ids.length]])) {
+    /** @type {HTMLElement} */ (element.querySelector(`[data-action=${kind}-${step}]`)).setAttribute("aria-disabled", String(number === end));
   }
 }
 

@@ -1,0 +1,105 @@
+"""Doors: parts of a thread as JSON, for the page's script. Refusals are JSON with code and detail."""
+
+from __future__ import annotations
+
+import functools
+import uuid
+from collections.abc import Callable
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_GET, require_POST
+
+from conversations import branches, events
+from conversations.broadcast import conversation_topic, publish_from_thread
+from conversations.exceptions import NotFound, Refusal
+from conversations.models import Conversation, Turn
+from conversations.thread_page import TURNS_SHOWN, answered, answered_turns
+
+View = Callable[..., HttpResponse]
+
+
+def json_door(view: View) -> View:
+    """For signed-in people; what a verb refuses becomes JSON, what is not theirs a 404."""
+
+    @functools.wraps(view)
+    def door(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except NotFound as error:
+            raise Http404(error.detail) from error
+        except Refusal as error:
+            return JsonResponse({"code": error.code, "detail": error.detail}, status=error.status)
+
+    return login_required(door)
+
+
+@json_door
+@require_GET
+def older_turns(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    """The turns before the turn ``before``, oldest first, and whether there are more before them."""
+    conversation = _own(request, conversation_id)
+    try:
+        before = uuid.UUID(request.GET.get("before", ""))
+    except ValueError as error:
+        raise Http404 from error
+    turn = get_object_or_404(conversation.turns.select_related("parent"), turn_id=before)
+    turns = answered_turns(conversation, head=turn.parent) if turn.parent else []
+    more = bool(turns) and turns[0].turn.parent_id is not None
+    return JsonResponse({"turns": [one.data() for one in turns], "more": more})
+
+
+@json_door
+@require_GET
+def one_turn(request: HttpRequest, conversation_id: uuid.UUID, turn_id: uuid.UUID) -> HttpResponse:
+    conversation = _own(request, conversation_id)
+    turn = get_object_or_404(conversation.turns.select_related("chosen"), turn_id=turn_id)
+    return _turn(turn)
+
+
+@json_door
+@require_POST
+def choose_version(
+    request: HttpRequest, conversation_id: uuid.UUID, generation_id: uuid.UUID
+) -> HttpResponse:
+    """Show another version of an answer; returns the turn as it is now."""
+    turn = branches.choose_version(
+        user_id=_user_id(request), conversation_id=conversation_id, generation_id=generation_id
+    )
+    event = events.conversation_updated(
+        conversation_id, "version", turn_id=str(turn.turn_id), generation_id=str(generation_id)
+    )
+    publish_from_thread(conversation_topic(conversation_id), event)
+    return _turn(Turn.objects.select_related("chosen").get(pk=turn.pk))
+
+
+@json_door
+@require_POST
+def choose_branch(request: HttpRequest, conversation_id: uuid.UUID, turn_id: uuid.UUID) -> HttpResponse:
+    """Show the branch of another wording; returns the turns from it on, at least the last ones."""
+    conversation = branches.choose_branch(
+        user_id=_user_id(request), conversation_id=conversation_id, turn_id=turn_id
+    )
+    conversation = Conversation.objects.select_related("head_turn").get(pk=conversation.pk)
+    turns = answered_turns(conversation, last=TURNS_SHOWN)
+    head = turns[-1].turn.turn_id
+    event = events.conversation_updated(conversation_id, "branch", head_turn_id=str(head))
+    publish_from_thread(conversation_topic(conversation_id), event)
+    ids = [one.turn.turn_id for one in turns]
+    start = ids.index(turn_id) if turn_id in ids else 0
+    return JsonResponse({"turns": [one.data() for one in turns[start:]], "whole": turn_id in ids})
+
+
+def _turn(turn: Turn) -> HttpResponse:
+    return JsonResponse({"turn": answered([turn])[0].data()})
+
+
+def _user_id(request: HttpRequest) -> int:
+    user_id = request.user.pk
+    assert isinstance(user_id, int)
+    return user_id
+
+
+def _own(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:
+    return get_object_or_404(Conversation, pk=conversation_id, owner_id=_user_id(request))

@@ -1,0 +1,68 @@
+// @ts-check
+// The menu of Regenerate: with which model and how inventive.
+
+/** @typedef {{ model: string, temperature?: number }} Parameters */
+
+export class AgainMenu {
+  /** @param {HTMLFormElement} form @param {(turnId: string, parameters: Parameters) => void} onRegenerate */
+  constructor(form, onRegenerate) {
+    this.form = form;
+    this.model = /** @type {HTMLSelectElement} */ (form.querySelector("select"));
+    this.slider = /** @type {HTMLInputElement} */ (form.querySelector("[type=range]"));
+    this.number = /** @type {HTMLInputElement} */ (form.querySelector("[type=number]"));
+    this.turnId = "";
+    this.model.addEventListener("change", () => this.#reset());
+    this.slider.addEventListener("input", () => (this.number.value = this.slider.value));
+    this.number.addEventListener("input", () => {
+      if (this.number.validity.valid && this.number.value) this.slider.value = this.number.value;
+    });
+    this.#part("again-reset").addEventListener("click", () => this.#reset());
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      form.hidePopover();
+      const temperature = this.#default === "" ? {} : { temperature: Number(this.slider.value) };
+      onRegenerate(this.turnId, { model: this.model.value, ...temperature });
+    });
+  }
+
+  /** @param {string} name @returns {HTMLElement} */
+  #part(name) {
+    return /** @type {HTMLElement} */ (this.form.querySelector(`[data-field=${name}]`));
+  }
+
+  /** "" for a model that takes no temperature. */
+  get #default() {
+    return this.model.selectedOptions[0]?.dataset.temperature ?? "";
+  }
+
+  /** @param {string} turnId @param {HTMLElement} opener @param {string} model */
+  open(turnId, opener, model) {
+    this.turnId = turnId;
+    // A model that the list does not hold can still be asked again.
+    if (![...this.model.options].some((option) => option.value === model)) {
+      const option = new Option(model, model);
+      option.dataset.temperature = this.model.options[0]?.dataset.temperature ?? "0.7";
+      this.model.add(option);
+    }
+    this.model.value = model;
+    this.#reset();
+    this.form.showPopover();
+    const place = opener.getBoundingClientRect();
+    const { offsetHeight, offsetWidth, style } = this.form;
+    const above = place.top - offsetHeight - 4;
+    style.insetBlockStart = `${above > 8 ? above : Math.max(8, Math.min(place.bottom + 4, innerHeight - offsetHeight - 8))}px`;
+    style.insetInlineStart = `${Math.max(8, Math.min(place.right - offsetWidth, innerWidth - offsetWidth - 8))}px`;
+    this.model.focus();
+  }
+
+  #reset() {
+    const value = this.#default;
+    this.#part("again-temperature").hidden = value === "";
+    this.#part("again-none").hidden = value !== "";
+    if (value === "") return;
+    this.slider.value = value;
+    this.number.value = value;
+    this.#part("again-value").textContent = value;
+    this.form.querySelector("datalist")?.replaceChildren(new Option(value, value));
+  }
+}

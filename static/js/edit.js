@@ -1,0 +1,71 @@
+// @ts-check
+// Editing an earlier question in its place: Enter sends it as another wording, Escape leaves it as it is.
+
+import { characters } from "./composer.js";
+import { figure } from "./format.js";
+
+/**
+ * @param {HTMLElement} turn the turn's element
+ * @param {{ text: string, limit: number, onSend: (text: string) => void }} options
+ */
+export function editQuestion(turn, { text, limit, onSend }) {
+  if (turn.querySelector(".question-editor")) return;
+  const question = /** @type {HTMLElement} */ (turn.querySelector(".question"));
+  const tools = /** @type {HTMLElement} */ (turn.querySelector(".question-tools"));
+  const form = document.createElement("form");
+  form.className = "question-editor";
+  const field = document.createElement("textarea");
+  field.value = text;
+  field.setAttribute("aria-label", "The question, edited");
+  const note = document.createElement("span");
+  note.className = "muted";
+  const cancel = button("Cancel", "button small");
+  const send = button("Send", "button small primary");
+  send.type = "submit";
+  form.append(field, note, cancel, send);
+  question.hidden = true;
+  tools.hidden = true;
+  question.after(form);
+  const refresh = () => {
+    const over = characters(field.value) - limit;
+    note.textContent = over > 0 ? `${figure(over)} characters too many` : "The old wording and its answers stay.";
+    send.disabled = over > 0 || !field.value.trim();
+    if (!CSS.supports("field-sizing", "content")) {
+      field.style.height = "auto";
+      field.style.height = `${field.scrollHeight}px`;
+    }
+  };
+  const close = () => {
+    form.remove();
+    question.hidden = false;
+    tools.hidden = false;
+    /** @type {HTMLElement | null} */ (tools.querySelector("[data-action=edit]"))?.focus();
+  };
+  field.addEventListener("input", refresh);
+  cancel.addEventListener("click", close);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (send.disabled) return;
+    close();
+    onSend(field.value);
+  });
+  form.addEventListener("keydown", (event) => {
+    if (event.isComposing) return;
+    if (event.key === "Escape") close();
+    else if (event.key === "Enter" && event.target === field && !event.shiftKey && !matchMedia("(pointer: coarse)").matches) form.requestSubmit();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  refresh();
+  field.focus();
+}
+
+/** @param {string} label @param {string} className */
+function button(label, className) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.className = className;
+  made.textContent = label;
+  return made;
+}

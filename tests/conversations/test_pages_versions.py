@@ -1,0 +1,146 @@
+"""Versions of answers, wordings of questions and older turns: the doors of the page's script."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from conversations.models import Conversation, Generation, State, Turn
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def browser(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+@pytest.fixture
+def chat(alice: User) -> Conversation:
+    return Conversation.objects.create(owner=alice, title="Rivers")
+
+
+def answer(turn: Turn, text: str, state: State = State.COMPLETED, **values: object) -> Generation:
+    return Generation.objects.create(
+        conversation=turn.conversation,
+        turn=turn,
+        model="demo:friendly",
+        wanted_output_tokens=9,
+        state=state,
+        text=text,
+        html=f"<p>{text}</p>",
+        **values,
+    )
+
+
+def ask(chat: Conversation, text: str, parent: Turn | None = None) -> Turn:
+    turn = Turn.objects.create(
+        conversation=chat,
+        turn_id=uuid.uuid4(),
+        parent=parent,
+        depth=0 if parent is None else parent.depth + 1,
+        text=text,
+    )
+    turn.chosen = answer(turn, f"answer to {text}")
+    turn.save()
+    chat.head_turn = turn
+    chat.save()
+    return turn
+
+
+def texts(response: object) -> list[str]:
+    return [turn["text"] for turn in response.json()["turns"]]  # type: ignore[attr-defined]
+
+
+def test_it_shows_another_version(browser: Client, chat: Conversation) -> None:
+    turn = ask(chat, "one")
+    first, second = turn.chosen, answer(turn, "second")
+    assert first
+    page = browser.get(f"/c/{chat.pk}/").content.decode()
+    assert f'data-versions="{first.pk} {second.pk}"' in page
+    assert "Version 1 of 2" in page
+    response = browser.post(f"/c/{chat.pk}/answers/{second.pk}/choose/")
+    assert response.json()["turn"]["generation"]["html"] == "<p>second</p>"
+    turn.refresh_from_db()
+    assert turn.chosen_id == second.pk
+    assert "Version 2 of 2" in browser.get(f"/c/{chat.pk}/").content.decode()
+
+
+def test_it_counts_a_continued_answer_as_one_version(browser: Client, chat: Conversation) -> None:
+    turn = ask(chat, "one")
+    second = answer(turn, "and on", continues=turn.chosen)
+    Turn.objects.update(chosen=second)
+    assert f'data-versions="{second.pk}"' in browser.get(f"/c/{chat.pk}/").content.decode()
+
+
+def test_it_shows_the_newest_end_of_another_wording(browser: Client, chat: Conversation) -> None:
+    old = ask(chat, "old wording")
+    follow = ask(chat, "follow up", old)
+    ask(chat, "other follow up", old)
+    Turn.objects.filter(pk=follow.pk).update(created_at=old.created_at)
+    new = ask(chat, "new wording")
+    assert "Version 2 of 2" in browser.get(f"/c/{chat.pk}/").content.decode()
+    response = browser.post(f"/c/{chat.pk}/turns/{old.turn_id}/choose/")
+    assert texts(response) == ["old wording", "other follow up"]
+    assert response.json()["turns"][0]["siblings"] == [str(old.turn_id), str(new.turn_id)]
+    page = browser.get(f"/c/{chat.pk}/").content.decode()
+    assert "other follow up" in page
+    assert "new wording" not in page
+
+
+@pytest.mark.parametrize("what", ["answers/{0.chosen.pk}/choose/", "turns/{0.turn_id}/choose/"])
+def test_it_does_not_switch_while_an_answer_is_written(
+    browser: Client, chat: Conversation, what: str
+) -> None:
+    turn = ask(chat, "one")
+    answer(turn, "half", State.STREAMING)
+    response = browser.post(f"/c/{chat.pk}/{what.format(turn)}")
+    assert response.status_code == 409
+    assert response.json()["code"] == "conversation_busy"
+
+
+@pytest.mark.parametrize(
+    ("method", "what"),
+    [
+        ("post", "answers/{0.chosen.pk}/choose/"),
+        ("post", "turns/{0.turn_id}/choose/"),
+        ("get", "turns/{0.turn_id}/"),
+        ("get", "turns/?before={0.turn_id}"),
+    ],
+)
+def test_it_hides_the_turns_of_others(
+    client: Client, charlie: User, chat: Conversation, method: str, what: str
+) -> None:
+    turn = ask(chat, "secret")
+    client.force_login(charlie)
+    response = getattr(client, method)(f"/c/{chat.pk}/{what.format(turn)}")
+    assert response.status_code == 404
+    assert "secret" not in response.content.decode()
+
+
+def test_it_refuses_a_version_of_another_conversation(
+    browser: Client, alice: User, chat: Conversation
+) -> None:
+    foreign = ask(Conversation.objects.create(owner=alice), "elsewhere")
+    ask(chat, "one")
+    assert foreign.chosen
+    assert browser.post(f"/c/{chat.pk}/answers/{foreign.chosen.pk}/choose/").status_code == 404
+    assert browser.post(f"/c/{chat.pk}/turns/{foreign.turn_id}/choose/").status_code == 404
+
+
+def test_it_loads_older_turns_page_by_page(browser: Client, chat: Conversation) -> None:
+    turns: list[Turn] = []
+    for number in range(103):
+        turns.append(ask(chat, f"question {number}", turns[-1] if turns else None))
+    page = browser.get(f"/c/{chat.pk}/turns/", {"before": str(turns[53].turn_id)})
+    assert texts(page) == [f"question {number}" for number in range(3, 53)]
+    assert page.json()["more"] is True
+    last = browser.get(f"/c/{chat.pk}/turns/", {"before": str(turns[3].turn_id)})
+    assert texts(last) == ["question 0", "question 1", "question 2"]
+    assert last.json()["more"] is False
+    assert browser.get(f"/c/{chat.pk}/turns/", {"before": str(turns[0].turn_id)}).json()["turns"] == []
+    assert browser.get(f"/c/{chat.pk}/turns/", {"before": "x"}).status_code == 404
