@@ -39,7 +39,7 @@ def make(keeper: Guard, script: str, *words: str, grace_seconds: float = 10.0) -
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - another process makes it true and tells nobody
+        while not condition():
             await asyncio.sleep(0.02)
 
 
