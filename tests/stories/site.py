@@ -97,7 +97,7 @@ class Site:
             "DATABASE_URL": database_url(),
             "REDIS_URL": os.environ["REDIS_URL"],
             "DEMO_MODEL": "1",
-            "LEASE_SECONDS": "2",
+            "LEASE_SECONDS": "4",
             "SWEEP_INTERVAL_SECONDS": "0.5",
             "DRAIN_SECONDS": "20",
             "PYTHONPATH": str(ROOT),
