@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from billing.buckets import BucketRow
-from billing.errors import BudgetExceeded, PriceUnknown
+from billing.buckets import BucketRow, percent_used
+from billing.errors import BudgetExceeded, BudgetName, PriceUnknown
 from billing.models import Unit
 from billing.prices import Rates, to_nanousd
 
@@ -28,6 +28,19 @@ def fits_output(row: BucketRow, rates: Rates | None, input_tokens: int, wanted: 
     if rates.worst_output_picousd == 0:
         return wanted if left_picousd >= 0 else -1
     return min(wanted, left_picousd // rates.worst_output_picousd)
+
+
+def nearest_limit(
+    found: Sequence[BucketRow], rates: Rates | None, input_tokens: int, output_tokens: int
+) -> tuple[int, BudgetName] | None:
+    """The hard limited budget that the call, with all holds, would bring highest, and to how many percent."""
+    after = [
+        (percent_used(taken, row.full_limit), row.name)
+        for row in found
+        if row.bounded and row.full_limit is not None
+        for taken in [row.posted + row.held + units_needed(row.unit, rates, input_tokens, output_tokens)]
+    ]
+    return max(after, key=lambda one: one[0], default=None)
 
 
 def fit(

@@ -150,9 +150,13 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
 
     def _start_in_database(self, frame: frames.StartFrame) -> turns.Started:
         user_id, conversation_id = self.visitor.user_id, self.conversation_id
+        # Programs have nobody to ask.
+        confirmed = frame.confirm or self.visitor.credential.kind != "session"
         match frame:
             case frames.TurnCreate():
-                order = turns.Order(frame.text, frame.model, frame.temperature, frame.max_output_tokens)
+                order = turns.Order(
+                    frame.text, frame.model, frame.temperature, frame.max_output_tokens, confirmed
+                )
                 return turns.start_turn(
                     user_id=user_id, conversation_id=conversation_id, turn_id=frame.turn_id, order=order
                 )
@@ -162,15 +166,22 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
                     conversation_id=conversation_id,
                     turn_id=frame.turn_id,
                     new_turn_id=frame.new_turn_id,
-                    order=turns.Order(frame.text),
+                    order=turns.Order(
+                        frame.text,
+                        frame.model,
+                        max_output_tokens=frame.max_output_tokens,
+                        confirmed=confirmed,
+                    ),
                 )
             case frames.TurnRegenerate():
-                order = turns.Order("", frame.model, frame.temperature, frame.max_output_tokens)
+                order = turns.Order("", frame.model, frame.temperature, frame.max_output_tokens, confirmed)
                 version: turns.Version = "regenerate"
             case frames.TurnRetry():
-                order, version = turns.Order(), "retry"
+                order = turns.Order(max_output_tokens=frame.max_output_tokens, confirmed=confirmed)
+                version = "retry"
             case frames.TurnContinue():
-                order, version = turns.Order(), "continue"
+                order = turns.Order(max_output_tokens=frame.max_output_tokens, confirmed=confirmed)
+                version = "continue"
         return turns.start_version(
             user_id=user_id,
             conversation_id=conversation_id,

@@ -44,12 +44,16 @@ class TurnRetry(Frame):
     type: Literal["turn.retry"]
     turn_id: uuid.UUID
     generation_id: uuid.UUID
+    max_output_tokens: int | None = None
+    confirm: bool = False
 
 
 class TurnContinue(Frame):
     type: Literal["turn.continue"]
     turn_id: uuid.UUID
     generation_id: uuid.UUID
+    max_output_tokens: int | None = None
+    confirm: bool = False
 
 
 class TurnRegenerate(Frame):
@@ -59,6 +63,7 @@ class TurnRegenerate(Frame):
     model: str = ""
     temperature: float | None = None
     max_output_tokens: int | None = None
+    confirm: bool = False
 
 
 class TurnEdit(Frame):
@@ -66,6 +71,9 @@ class TurnEdit(Frame):
     turn_id: uuid.UUID
     new_turn_id: uuid.UUID
     text: str
+    model: str = ""
+    max_output_tokens: int | None = None
+    confirm: bool = False
 
 
 class StreamResume(Frame):

@@ -21,6 +21,7 @@ urlpatterns = [
         thread_views.choose_version,
         name="choose_version",
     ),
+    path("c/<uuid:conversation_id>/preview/", thread_views.preview, name="preview"),
     path("c/<uuid:conversation_id>/turns/", thread_views.older_turns, name="older_turns"),
     path("c/<uuid:conversation_id>/turns/<uuid:turn_id>/", thread_views.one_turn, name="one_turn"),
     path(

@@ -15,6 +15,7 @@ from conversations import branches, events
 from conversations.broadcast import conversation_topic, publish_from_thread
 from conversations.exceptions import NotFound, Refusal
 from conversations.models import Conversation, Turn
+from conversations.send_previews import preview_send
 from conversations.thread_page import TURNS_SHOWN, answered, answered_turns
 
 View = Callable[..., HttpResponse]
@@ -89,6 +90,22 @@ def choose_branch(request: HttpRequest, conversation_id: uuid.UUID, turn_id: uui
     ids = [one.turn.turn_id for one in turns]
     start = ids.index(turn_id) if turn_id in ids else 0
     return JsonResponse({"turns": [one.data() for one in turns[start:]], "whole": turn_id in ids})
+
+
+@json_door
+@require_POST
+def preview(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    """What the text in the composer would take if it were sent now; nothing is written."""
+    conversation = get_object_or_404(
+        Conversation.objects.select_related("head_turn"), pk=conversation_id, owner_id=_user_id(request)
+    )
+    found = preview_send(
+        user_id=_user_id(request),
+        conversation=conversation,
+        text=request.POST.get("text", ""),
+        model=request.POST.get("model", ""),
+    )
+    return JsonResponse(found.data())
 
 
 def _turn(turn: Turn) -> HttpResponse:

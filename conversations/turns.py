@@ -26,12 +26,14 @@ from conversations.choices import choose_length, choose_profile, choose_temperat
 from conversations.context import HISTORY_TURNS, Context, ContextTooLong, Exchange, build_context
 from conversations.exceptions import BudgetRefused, Conflict, Invalid, NotFound, Refusal
 from conversations.history import history_before, history_of
+from conversations.limits import check_confirmation, ways_out
 from conversations.models import Generation, State, Turn
 from conversations.models.conversation import first_title
 from conversations.models.ids import new_id
-from conversations.outcomes import describe_refusal, refusal_options
+from conversations.outcomes import describe_refusal
 from conversations.statements import Place
 from llm.errors import UnknownModel
+from llm.messages import ChatRequest
 from llm.profiles import Profile, get_profile
 from llm.tokens import estimate_upper
 
@@ -50,6 +52,7 @@ class Order:
     model: str = ""  # "" = the conversation's, else the person's, else the site's
     temperature: float | None = None  # None = the model's default
     max_output_tokens: int | None = None  # None = the model's default length
+    confirmed: bool = True  # False: refuse with confirm_required when a hard budget would come near its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +280,10 @@ def _launch(
     context = _context(place, question, history, profile, temperature, wanted, continues)
     # What the provider will count may be more than what is counted here.
     input_tokens = estimate_upper(context.input_tokens, profile.estimate_percent)
-    hold = _hold(place, generation_id, profile, input_tokens, wanted, now)
+    hold = _hold(place, generation_id, profile, context.request, input_tokens, wanted, now)
+    if not order.confirmed:
+        estimate = _estimate(profile.model_id, input_tokens, hold.output_cap_tokens)
+        check_confirmation(hold.nearest_limit, estimate)
     title = _store(place, question, generation_id, profile, now)
     statements.insert_generation(
         id=generation_id,
@@ -381,6 +387,7 @@ def _hold(
     place: Place,
     generation_id: uuid.UUID,
     profile: Profile,
+    chat_request: ChatRequest,
     input_tokens: int,
     wanted: int,
     now: datetime,
@@ -405,7 +412,7 @@ def _hold(
         raise BudgetRefused(
             "budget_exceeded",
             describe_refusal(error, now),
-            options=refusal_options(error),
+            options=ways_out(error, request, chat_request, now=now),
             resets_at=error.resets_at,
             estimate=_estimate(profile.model_id, input_tokens, wanted),
         ) from error

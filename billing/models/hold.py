@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
+from billing.errors import BudgetName
 from billing.models.bucket import Bucket
 from billing.models.price import PriceVersion
 
@@ -31,6 +32,9 @@ class Hold(models.Model):
 
     open -> dispatched -> settled | released; open -> released | expired. Nothing leaves the last three.
     """
+
+    # Of a hold just placed: the percentage that its nearest limit would reach, and whose limit it is.
+    nearest_limit: tuple[int, BudgetName] | None = None
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     idempotency_key = models.CharField(max_length=120, unique=True)

@@ -50,6 +50,10 @@ export class Composer {
     this.refresh();
   }
 
+  get isTooLong() {
+    return characters(this.text) > this.limit;
+  }
+
   /** @param {"send" | "stop"} mode */
   setMode(mode) {
     if (mode === this.mode) return;

@@ -7,7 +7,9 @@ import { Drafts } from "./drafts.js";
 import { editQuestion } from "./edit.js";
 import { enhance } from "./enhance.js";
 import { Meter, warningText } from "./meter.js";
+import { Offer } from "./offer.js";
 import { pickerOf } from "./picker.js";
+import { SendPreview } from "./preview.js";
 import { Rail } from "./rail.js";
 import { renameInPlace } from "./rename.js";
 import { StickToBottom } from "./scroll.js";
@@ -46,11 +48,19 @@ const composer = new Composer(one(".composer", HTMLFormElement), {
   onStop: stop,
   onInput: (text) => {
     drafts.write(text);
+    preview.changed();
     if (text && !conversationId) openConversation();
   },
   say,
 });
 
+const preview = new SendPreview(one("[data-field=preview]", HTMLElement), {
+  text: () => composer.text,
+  url: () => (conversationId && chat.dataset.url) || "",
+  parameters: () => picker.parameters(),
+  isTooLong: () => composer.isTooLong,
+});
+const offer = new Offer(one("[data-field=offer]", HTMLElement));
 const versions = new Versions(threadRoot, {
   url: () => chat.dataset.url ?? "",
   thread: () => thread,
@@ -83,14 +93,14 @@ function dispatch(event) {
     thread = next;
     view.update(thread);
     composer.setMode(isBusy(thread) ? "stop" : "send");
-    document.querySelector(".welcome")?.toggleAttribute("hidden", thread.turns.length > 0);
+    document.querySelector(".welcome")?.toggleAttribute("hidden", thread.turns.some((turn) => turn.status !== "refused"));
   }
   for (const effect of effects) carryOut(effect);
 }
 
 /** @param {import("./thread.js").Effect} effect */
 function carryOut(effect) {
-  if (effect.do === "send") socket?.send(effect.frame);
+  if (effect.do === "send") ask(effect.frame);
   else if (effect.do === "accepted") {
     socket?.settle(effect.turnId);
     drafts.clearOutbox(effect.turnId);
@@ -108,15 +118,12 @@ function carryOut(effect) {
     drafts.clearOutbox(effect.turnId);
     composer.text = composer.text ? `${effect.text}\n${composer.text}` : effect.text;
     drafts.write(composer.text);
-    showBanner(effect.problem.detail, "bad");
-    say(effect.problem.detail);
+    notSent(effect.problem, effect.turnId);
   } else if (effect.do === "edit-refused") {
     socket?.settle(effect.turnId);
     drafts.clearOutbox(effect.turnId);
-    showBanner(effect.problem.detail, "bad");
-    say(effect.problem.detail);
     const edited = thread.turns.find((turn) => turn.siblings?.includes(effect.turnId) || turn.id === editedBy.get(effect.turnId));
-    if (edited) edit(edited, effect.text);
+    notSent(effect.problem, effect.turnId, () => edited && edit(edited, effect.text));
   } else if (effect.do === "load-turn") versions.load(effect.turnId);
   else if (effect.do === "branch") {
     if (!versions.switching && thread.turns.at(-1)?.id !== effect.headTurnId) location.reload();
@@ -124,8 +131,8 @@ function carryOut(effect) {
   else if (effect.do === "budget") budgetChanged(effect.budget);
   else if (effect.do === "rail") railChanged(effect.event);
   else if (effect.do === "problem") {
-    showBanner(effect.problem.detail, "bad");
-    say(effect.problem.detail);
+    if (effect.turnId) socket?.settle(effect.turnId);
+    notSent(effect.problem, effect.turnId ?? "");
   } else if (effect.do === "reload") location.reload();
 }
 
@@ -148,14 +155,85 @@ document.addEventListener("visibilitychange", () => {
 
 /** @param {string} text */
 function send(text) {
+  sendQuestion({ text });
+}
+
+/** Every frame that asks for an answer, by the id that the server will name: a refused one may be sent otherwise. @type {Map<string, any>} */
+const asked = new Map();
+
+/** @param {any} frame */
+function ask(frame) {
+  if (frame.type !== "stream.resume" && frame.type !== "turn.stop") asked.set(idOf(frame), frame);
+  return socket?.send(frame);
+}
+
+/** @param {{ text: string, turn_id?: string, [field: string]: any }} order */
+function sendQuestion(order) {
   hideBanner();
-  const frame = { type: "turn.create", turn_id: crypto.randomUUID(), text, ...picker.parameters() };
+  offer.hide();
+  const { text } = order;
+  const frame = { type: "turn.create", turn_id: crypto.randomUUID(), ...picker.parameters(), ...order };
   drafts.writeOutbox(frame);
   dispatch({ type: "local.send", turn_id: frame.turn_id, text });
   composer.text = "";
+  preview.changed();
   scroll.pin();
-  if (socket) socket.send(frame);
-  else openConversation().then(() => socket?.send(frame));
+  if (socket) ask(frame);
+  else openConversation().then(() => ask(frame));
+}
+
+/**
+ * A message was refused: say why, and offer what helps.
+ * @param {import("./thread.js").Problem} problem @param {string} id of the frame @param {() => void} [giveBack] the text to where it came from
+ */
+function notSent(problem, id, giveBack = () => {}) {
+  const frame = asked.get(id);
+  say(problem.detail);
+  preview.changed();
+  if (!frame || !problem.options?.length) {
+    showBanner(problem.detail, "bad");
+    giveBack();
+    return;
+  }
+  const options = frame.type === "turn.edit" && problem.code !== "confirm_required"
+    ? [...problem.options, { action: "cancel", label: "Keep editing" }] : problem.options;
+  offer.show({ ...problem, options }, (option) => {
+    offer.hide();
+    composer.field.focus();
+    if (option.action === "cancel") giveBack();
+    else if (option.action === "new_conversation") moveDraft(frame.text ?? "");
+    else if (option.action === "model" && option.model) askOtherwise(frame, { model: option.model });
+    else if (option.action === "shorter_answer") {
+      // It fills the budget, and that is what was chosen: no further question.
+      askOtherwise(frame, { max_output_tokens: option.max_output_tokens, confirm: true });
+    }
+    else if (option.action === "confirm") askOtherwise(frame, { confirm: true });
+  }, () => {
+    offer.hide();
+    giveBack();
+    showBanner("The budget has been reset. You can send again.", "good");
+    say("The budget has been reset");
+    preview.changed();
+  });
+}
+
+/** The same once more, with something changed; nothing of the refused one was kept. @param {any} frame @param {Record<string, any>} changes */
+function askOtherwise(frame, changes) {
+  const { type, ...fields } = { ...frame, ...changes };
+  if (type === "turn.create") {
+    // What has been typed since belongs to it; another text is another question.
+    const text = composer.text.trim() ? composer.text : fields.text;
+    sendQuestion({ ...fields, text, turn_id: text === frame.text ? fields.turn_id : crypto.randomUUID() });
+  } else if (type === "turn.edit") resend(fields.turn_id, fields.text, fields);
+  else askAgain(changes.model ? "regenerate" : type.slice("turn.".length), fields.turn_id, fields);
+}
+
+/** @param {string} text */
+function moveDraft(text) {
+  const fresh = new Drafts("new");
+  fresh.write(composer.text || text);
+  drafts.write("");
+  location.assign("/");
 }
 
 function stop() {
@@ -189,7 +267,8 @@ function act(action, turnId) {
 /** @param {string} kind retry, continue or regenerate @param {string} turnId @param {Record<string, any>} parameters */
 function askAgain(kind, turnId, parameters) {
   hideBanner();
-  dispatch({ type: `local.${kind}`, turn_id: turnId, generation_id: crypto.randomUUID(), ...parameters });
+  offer.hide();
+  dispatch({ turn_id: turnId, generation_id: crypto.randomUUID(), ...parameters, type: `local.${kind}` });
   if (thread.turns.at(-1)?.id === turnId) scroll.pin();
 }
 
@@ -209,16 +288,19 @@ function edit(turn, text) {
   else editQuestion(element, { text, limit: composer.limit, onSend: (wanted) => resend(turn.id, wanted) });
 }
 
-/** Ask a question in other words. @param {string} turnId @param {string} text */
-function resend(turnId, text) {
+/** Ask a question in other words. @param {string} turnId @param {string} text @param {Record<string, any>} [changes] */
+function resend(turnId, text, changes = {}) {
   hideBanner();
-  const frame = { type: "turn.edit", turn_id: turnId, new_turn_id: crypto.randomUUID(), text };
+  offer.hide();
+  const frame = {
+    new_turn_id: crypto.randomUUID(), ...picker.parameters(), ...changes, type: "turn.edit", turn_id: turnId, text,
+  };
   editedBy.set(frame.new_turn_id, turnId);
   drafts.writeOutbox(frame);
   dispatch({ ...frame, type: "local.edit" });
   composer.field.focus();
   scroll.pin();
-  socket?.send(frame);
+  ask(frame);
 }
 
 /** The Markdown of an answer: known if it was streamed here, else asked for. @param {import("./thread.js").Generation} generation */
@@ -263,6 +345,7 @@ for (const example of document.querySelectorAll(".example")) {
     composer.text = example.textContent?.trim() ?? "";
     drafts.write(composer.text);
     composer.field.focus();
+    preview.changed();
     if (!conversationId) openConversation();
   });
 }
@@ -296,6 +379,7 @@ async function createConversation() {
   chat.dataset.conversation = made.id;
   chat.dataset.url = made.url;
   hideBanner();
+  preview.changed();
   connect();
 }
 
@@ -304,7 +388,7 @@ const idOf = (frame) => frame.new_turn_id ?? frame.turn_id;
 
 function resendOutbox() {
   const frame = drafts.readOutbox();
-  if (frame && socket && !socket.unanswered.has(idOf(frame))) socket.send(frame);
+  if (frame && socket && !socket.unanswered.has(idOf(frame))) ask(frame);
 }
 
 function connect() {
@@ -376,6 +460,7 @@ const warned = new Set();
 /** @param {any} budget */
 function budgetChanged(budget) {
   meter.update(budget);
+  preview.changed();
   if (budget.level === "ok") return;
   const key = [budget.scope, budget.unit, budget.period, budget.level, budget.resets_at].join();
   if (warned.has(key)) return;
@@ -439,6 +524,7 @@ temporarySwitch?.addEventListener("click", () => {
 
 /** @param {string} model */
 function modelChosen(model) {
+  preview.changed();
   if (!conversationId) return;
   request("POST", `${chat.dataset.url}model/`, new URLSearchParams({ model })).catch(() => {});
 }
@@ -457,7 +543,11 @@ if (drafts.readOutbox()) {
   if (conversationId) resendOutbox();
   else openConversation().then(resendOutbox);
 }
-setInterval(() => view.tick(), 500);
+preview.changed();
+setInterval(() => {
+  view.tick();
+  offer.tick();
+}, 500);
 if (matchMedia("(pointer: fine)").matches) composer.field.focus();
 scroll.pin();
 document.documentElement.dataset.ready = "true";

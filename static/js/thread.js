@@ -45,7 +45,7 @@ import { joinContinuation } from "./continuation.js";
  * @typedef {{ do: "send", frame: Record<string, any> } | { do: "accepted", turnId: string }
  *   | { do: "refused", turnId: string, text: string, problem: Problem }
  *   | { do: "finished", generationId: string } | { do: "budget", budget: any } | { do: "rail", event: any }
- *   | { do: "problem", problem: Problem } | { do: "reload" }
+ *   | { do: "problem", problem: Problem, turnId?: string } | { do: "reload" }
  *   | { do: "edit-refused", turnId: string, text: string, problem: Problem }
  *   | { do: "load-turn", turnId: string } | { do: "branch", headTurnId: string }} Effect
  */
@@ -109,10 +109,10 @@ const resumeFrame = (generation) => ({
 const handlers = {
   // --- What the person does -----------------------------------------------------
   "local.send": (thread, { turn_id, text }) => {
-    const known = thread.turns.some((turn) => turn.id === turn_id);
     const turn = { id: turn_id, text, generationId: null, status: /** @type {const} */ ("sending"), refusal: null };
     // A refused question has gone back into the composer: asking anew takes its place.
     const kept = thread.turns.filter((one) => one.status !== "refused");
+    const known = kept.some((one) => one.id === turn_id);
     return { thread: known ? thread : { ...thread, turns: [...kept, turn] }, effects: [] };
   },
   // The new wording takes the place of the branch that began with the old one.
@@ -183,7 +183,7 @@ const handlers = {
     const turn = thread.turns.find((one) => one.id === event.turn_id);
     if (turn?.status === "retrying") {
       const kept = patchTurn(thread, turn.id, { status: "accepted", continuing: false });
-      return { thread: kept, effects: [{ do: "problem", problem }] };
+      return { thread: kept, effects: [{ do: "problem", problem, turnId: turn.id }] };
     }
     if (turn?.replaced) {
       const restored = { ...thread, turns: [...thread.turns.slice(0, thread.turns.indexOf(turn)), ...turn.replaced] };
@@ -282,7 +282,8 @@ function newVersion(thread, type, { turn_id, generation_id, model, temperature, 
   if (isBusy(thread)) return { thread, effects: [] };
   /** @type {Record<string, any>} */
   const frame = { type, turn_id, generation_id };
-  if (type === "turn.regenerate") Object.assign(frame, given({ model, temperature, max_output_tokens }));
+  if (type === "turn.regenerate") Object.assign(frame, given({ model, temperature }));
+  Object.assign(frame, given({ max_output_tokens }));
   if (confirm) frame.confirm = true;
   const asked = { status: /** @type {const} */ ("retrying"), continuing: type === "turn.continue" };
   return { thread: patchTurn(thread, turn_id, asked), effects: [{ do: "send", frame }] };

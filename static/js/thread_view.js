@@ -134,8 +134,8 @@ export class ThreadView {
     switcher(element, "wording", turn.siblings ?? [], turn.id);
     if (element.dataset.status === turn.status) return;
     element.dataset.status = turn.status;
-    field(element, "thinking").hidden = turn.status === "refused";
-    if (turn.status === "refused" && turn.refusal) this.#trouble(element, turn.refusal, "failed");
+    // Its text is in the composer again, and the reason stands above it.
+    element.hidden = turn.status === "refused";
   }
 
   /** @param {import("./thread.js").Generation} generation an ended one, as the server has rendered it */

@@ -1,0 +1,108 @@
+"""What the next question would take: the same context and the same rules as the send, nothing written."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+
+from billing.budgets import Meter
+from billing.errors import BudgetExceeded
+from billing.holds import HoldRequest
+from billing.previews import Preview, preview_hold
+from billing.receipts import usd
+from conversations.choices import choose_length, choose_profile, clean_text
+from conversations.context import HISTORY_TURNS, Context, ContextTooLong, build_context
+from conversations.events import iso
+from conversations.exceptions import Invalid
+from conversations.history import history_of
+from conversations.limits import CONFIRM_PERCENT
+from conversations.models import Conversation
+from conversations.outcomes import describe_refusal
+from llm.tokens import estimate_upper
+
+
+@dataclass(frozen=True, slots=True)
+class SendPreview:
+    """``dropped_turns`` earlier questions that do not fit into the context any more."""
+
+    input_tokens: int
+    wanted_output_tokens: int
+    dropped_turns: int
+    hold: Preview
+
+    def data(self) -> dict[str, Any]:
+        """As the page reads it. Amounts in tokens, or USD as a decimal string."""
+        hold, refusal = self.hold, self.hold.refusal
+        found: dict[str, Any] = {
+            "input_tokens": self.input_tokens,
+            "max_output_tokens": hold.output_cap_tokens or self.wanted_output_tokens,
+            "is_cut": hold.output_cap_tokens not in (None, self.wanted_output_tokens),
+            "cost_usd": None if refusal else usd(hold.cost_nanousd),
+            "dropped_turns": self.dropped_turns,
+            "leaves": None if refusal else _leaves(hold.tightest, hold.remaining_after),
+            "confirm": refusal is None and hold.percent_after >= CONFIRM_PERCENT,
+            "refusal": None,
+        }
+        if isinstance(refusal, BudgetExceeded):
+            detail = describe_refusal(refusal, timezone.now())
+            # A period in which nothing was asked yet has no bucket: the meter knows its end.
+            resets_at = refusal.resets_at or (hold.tightest.resets_at if hold.tightest else None)
+            found["refusal"] = {"code": refusal.code, "detail": detail, "resets_at": iso(resets_at)}
+        elif refusal is not None:
+            detail = "The price of this model is not known, so a budget in money cannot allow it."
+            found["refusal"] = {"code": refusal.code, "detail": detail, "resets_at": None}
+        return found
+
+
+def _leaves(tightest: Meter | None, remaining: int | None) -> dict[str, Any] | None:
+    if tightest is None or remaining is None:
+        return None
+    left = max(remaining, 0)
+    amount = usd(left) if tightest.unit != "tokens" else left
+    return {"amount": amount, "unit": tightest.unit, "period": tightest.period, "scope": tightest.scope}
+
+
+def preview_send(
+    *,
+    user_id: int,
+    conversation: Conversation,
+    text: str,
+    model: str = "",
+    max_output_tokens: int | None = None,
+) -> SendPreview:
+    """Raises Invalid and Unavailable as the send would."""
+    text = clean_text(text)
+    profile = choose_profile(model, last=conversation.model, user_id=user_id)
+    wanted = choose_length(max_output_tokens, profile)
+    head = conversation.head_turn
+    end_id, end_depth = (None, -1) if head is None else (head.pk, head.depth)
+    try:
+        context: Context = build_context(
+            history=history_of(conversation.pk, end_id, end_depth, last=HISTORY_TURNS),
+            question=text,
+            system=conversation.system_prompt,
+            profile=profile,
+            temperature=None,
+            max_output_tokens=wanted,
+        )
+    except ContextTooLong as error:
+        raise Invalid("context_too_long", "The message is too long for this model.") from error
+    input_tokens = estimate_upper(context.input_tokens, profile.estimate_percent)
+    request = HoldRequest(
+        key="preview",
+        fingerprint="",
+        user_id=user_id,
+        conversation_id=conversation.pk,
+        generation_id=uuid.UUID(int=0),
+        attempt=1,
+        purpose="answer",
+        model=profile.model_id,
+        input_tokens=input_tokens,
+        wanted_output_tokens=wanted,
+        minimum_output_tokens=min(profile.minimum_output_tokens, wanted),
+        lease_seconds=1.0,
+    )
+    return SendPreview(input_tokens, wanted, context.dropped_turns, preview_hold(request))

@@ -1,0 +1,55 @@
+// @ts-check
+// Asks the server what the message in the composer would take, a moment after each change.
+
+import { previewLine } from "./preview_line.js";
+import { request } from "./server.js";
+
+const DELAY_MS = 250;
+
+export class SendPreview {
+  /**
+   * @param {HTMLElement} line
+   * @param {{ text: () => string, url: () => string, parameters: () => { model?: string }, isTooLong: () => boolean }} page
+   */
+  constructor(line, page) {
+    this.line = line;
+    this.page = page;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
+    /** @type {AbortController | null} */
+    this.running = null;
+    this.hint = line.textContent ?? "";
+  }
+
+  /** Something changed that the line depends on. */
+  changed() {
+    clearTimeout(this.timer);
+    this.running?.abort();
+    if (!this.page.text().trim() || this.page.isTooLong()) {
+      this.#show(this.hint, "");
+      return;
+    }
+    this.timer = setTimeout(() => this.#ask(), DELAY_MS);
+  }
+
+  async #ask() {
+    const url = this.page.url();
+    // The conversation is being made: asked again when it is there.
+    if (!url) return;
+    this.running = new AbortController();
+    const body = new URLSearchParams({ text: this.page.text(), ...this.page.parameters() });
+    try {
+      const preview = await request("POST", `${url}preview/`, body, { signal: this.running.signal });
+      this.#show(previewLine(preview), preview.refusal ? "refused" : preview.confirm ? "near" : "ok");
+    } catch (error) {
+      // Out of reach, the last figures would be stale; the send itself will say what is wrong.
+      if (/** @type {Error} */ (error).name !== "AbortError") this.#show(this.hint, "");
+    }
+  }
+
+  /** @param {string} text @param {string} level */
+  #show(text, level) {
+    this.line.textContent = text;
+    this.line.dataset.level = level;
+  }
+}

@@ -1,0 +1,128 @@
+"""What a message will cost, what must be confirmed, and ways out of a refusal, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from playwright.async_api import expect
+
+from billing.budgets import set_budget
+from conversations.models import Turn
+from tests.stories.browser.chat import Chat
+
+pytestmark = [pytest.mark.browser, pytest.mark.story]
+
+MODEL = "demo:10-8-2"
+
+
+async def limit(user: User, tokens: int, **values: str) -> None:
+    await sync_to_async(set_budget)(
+        scope="user", scope_id=user.pk, unit="tokens", limit_units=tokens, period="day", **values
+    )
+
+
+def created(chat: Chat) -> list[dict[str, object]]:
+    frames = [json.loads(frame) for frame in chat.frames]
+    return [frame for frame in frames if frame["type"] == "turn.create"]
+
+
+async def test_it_says_what_a_message_takes_and_leaves(chat: Chat, alice: User) -> None:
+    await limit(alice, 50_000)
+    line = chat.page.locator("[data-field=preview]")
+    await expect(line).to_contain_text("Enter sends")
+    top = await chat.page.locator(".composer").bounding_box()
+    await chat.page.fill("#message", "Why is the sky blue?")
+    pattern = r"^≈ \d+ in · up to 4,096 out · at most \$0\.00\d\d · leaves 45,\d{3} tokens today$"
+    await expect(line).to_have_text(re.compile(pattern))
+    first = await line.text_content()
+    await chat.page.fill("#message", "Why is the sky blue? " * 20)
+    await expect(line).not_to_have_text(first or "")
+    await expect(line).to_have_text(re.compile(pattern))
+    await chat.page.fill("#message", "")
+    await expect(line).to_contain_text("Enter sends")
+    assert await chat.page.locator(".composer").bounding_box() == top
+
+
+async def test_it_asks_before_it_comes_near_the_limit(chat: Chat, alice: User) -> None:
+    await limit(alice, 4300)
+    await chat.ask("Why?", MODEL)
+    offer = chat.page.locator("[data-field=offer]")
+    await expect(offer).to_contain_text(re.compile(r"may reach 9\d %"))
+    await expect(chat.page.locator("#message")).to_have_value("Why?")
+    await expect(chat.page.locator(".thread .turn:visible")).to_have_count(0)
+    assert await Turn.objects.acount() == 0
+    await offer.get_by_role("button", name="Keep editing").click()
+    await expect(offer).to_be_hidden()
+    await expect(chat.page.locator("#message")).to_be_focused()
+    await chat.page.press("#message", "Enter")
+    await offer.get_by_role("button", name="Send anyway").click()
+    await chat.until("completed")
+    await expect(chat.page.locator("#message")).to_have_value("")
+    assert await Turn.objects.acount() == 1
+    asked, confirmed = created(chat)[-2:]
+    assert asked["turn_id"] == confirmed["turn_id"]
+    assert confirmed["confirm"] is True
+
+
+async def test_it_sends_a_shorter_answer_instead(chat: Chat, alice: User) -> None:
+    await limit(alice, 200)
+    await chat.ask("Why?", MODEL)
+    offer = chat.page.locator("[data-field=offer]")
+    await expect(offer).to_contain_text("needs at least")
+    await expect(offer.locator("[data-field=offer-reset]")).to_contain_text("Resets in")
+    await expect(chat.page.locator("#message")).to_have_value("Why?")
+    await offer.get_by_role("button", name=re.compile("shorter answer")).click()
+    await chat.until("completed")
+    await expect(chat.page.locator(".thread .question-text:visible")).to_have_text(["Why?"])
+
+
+async def test_it_sends_with_another_model_instead(chat: Chat, alice: User) -> None:
+    await limit(alice, 10, model="demo:friendly")
+    await chat.ask("Why?", "demo:friendly")
+    offer = chat.page.locator("[data-field=offer]")
+    await offer.get_by_role("button", name=re.compile("^Use ")).first.click()
+    await chat.page.locator(".thread .answer[data-state]").wait_for()
+    await expect(offer).to_be_hidden()
+    await expect(chat.page.locator(".thread .question-text:visible")).to_have_text(["Why?"])
+
+
+async def test_it_carries_the_draft_to_a_new_conversation(chat: Chat) -> None:
+    await chat.ask("First", MODEL)
+    await chat.until("completed")
+    conversation = chat.page.url.rstrip("/").rpartition("/")[2]
+
+    def cap() -> None:
+        import uuid
+
+        set_budget(
+            scope="conversation",
+            scope_id=uuid.UUID(conversation),
+            unit="tokens",
+            limit_units=1,
+            period="none",
+        )
+
+    await sync_to_async(cap)()
+    await chat.ask("Second", MODEL)
+    await chat.page.get_by_role("button", name="Start a new conversation").click()
+    await expect(chat.page).to_have_url(chat.base + "/")
+    await expect(chat.page.locator("#message")).to_have_value("Second")
+
+
+async def test_it_refuses_an_edit_and_keeps_the_text(chat: Chat, alice: User) -> None:
+    await chat.ask("First", MODEL)
+    await chat.until("completed")
+    await limit(alice, 10)
+    turn = chat.page.locator(".thread .turn").first
+    await turn.hover()
+    await turn.locator("[data-action=edit]").click()
+    await turn.locator(".question-editor textarea").fill("Other words")
+    await chat.page.keyboard.press("Enter")
+    await chat.page.get_by_role("button", name="Keep editing").click()
+    await expect(chat.page.locator(".question-editor textarea")).to_have_value("Other words")
+    await chat.page.keyboard.press("Escape")
+    await expect(chat.page.locator(".question-text:visible")).to_have_text(["First"])
