@@ -26,6 +26,7 @@ from conversations.broadcast import PROCESS_ID, conversation_topic, publish, use
 from conversations.database import in_database
 from conversations.doorkeeper import Doorkeeper
 from conversations.generation import Attempt, run_generation
+from conversations.hints import ended_notice, started_notice, tell_worker
 from conversations.live import LiveStream
 from conversations.models import Generation
 from conversations.stream_log import LogReader, LogWriter, connect
@@ -159,7 +160,7 @@ class Runtime:
         await publish(conversation_topic(generation.conversation_id), event)
         if generation.run_after is not None:
             delay = (generation.run_after - timezone.now()).total_seconds()
-            self._keep(asyncio.to_thread(_tell_worker, generation.pk, max(delay, 0.0)))
+            self._keep(asyncio.to_thread(tell_worker, generation.pk, delay_seconds=max(delay, 0.0)))
 
     # --- Following --------------------------------------------------------------
 
@@ -358,36 +359,9 @@ class Runtime:
             logger.error("a chore of the runtime failed", exc_info=error)
 
 
-def started_notice(stream: LiveStream) -> dict[str, Any]:
-    return {
-        "type": "notice.started",
-        "generation_id": str(stream.generation_id),
-        "conversation_id": str(stream.conversation_id),
-        "turn_id": str(stream.turn_id),
-        "model": stream.model,
-        "epoch": stream.epoch,
-    }
-
-
-def ended_notice(generation_id: uuid.UUID, conversation_id: uuid.UUID, turn_id: str) -> dict[str, Any]:
-    return {
-        "type": "notice.ended",
-        "generation_id": str(generation_id),
-        "conversation_id": str(conversation_id),
-        "turn_id": turn_id,
-        "model": "",
-    }
-
-
 def _states(generation_ids: list[uuid.UUID]) -> list[tuple[uuid.UUID, bool, int]]:
     rows = Generation.objects.filter(pk__in=generation_ids).only("state", "epoch")
     return [(row.pk, row.is_live, row.epoch) for row in rows]
-
-
-def _tell_worker(generation_id: uuid.UUID, delay_seconds: float) -> None:
-    from conversations.tasks import notify
-
-    notify(generation_id, delay_seconds=delay_seconds)
 
 
 _runtimes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Runtime] = weakref.WeakKeyDictionary()

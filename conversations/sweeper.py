@@ -14,10 +14,9 @@ from django.utils import timezone
 from billing.holds import expire_holds
 from conversations import attempts, events
 from conversations.broadcast import conversation_topic, publish_from_thread, user_topic
+from conversations.hints import ended_notice, tell_worker
 from conversations.models import Conversation, Generation, State
-from conversations.runtime import ended_notice
 from conversations.stream_log import read_log
-from conversations.tasks import notify
 
 logger = logging.getLogger(__name__)
 
@@ -75,4 +74,4 @@ def _tell(generation: Generation) -> bool:
     """Tell a worker, once per sweep however many sweepers there are."""
     now = timezone.now()
     won = Generation.objects.due(now).filter(pk=generation.pk).update(notified_at=now)
-    return bool(won) and notify(generation.pk)
+    return bool(won) and tell_worker(generation.pk)

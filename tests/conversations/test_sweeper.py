@@ -11,6 +11,7 @@ from celery import current_app
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from billing.models import Bearer, Hold, LedgerEntry
 from conversations import attempts, turns
@@ -168,14 +169,10 @@ def test_the_command_says_what_it_did(
 
 
 def test_it_goes_on_without_a_broker(alice: User, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kombu.exceptions import OperationalError
-
-    from conversations import tasks
-
-    def unreachable(**_: object) -> None:
+    def unreachable(*_: object, **__: object) -> None:
         raise OperationalError
 
-    monkeypatch.setattr(tasks.run_generation, "apply_async", unreachable)
+    monkeypatch.setattr(current_app._get_current_object(), "send_task", unreachable)
     started = ask(alice)
     Generation.objects.filter(pk=started.generation_id).update(
         created_at=timezone.now() - timedelta(minutes=1)

@@ -10,14 +10,14 @@ import uuid
 
 import pytest
 import redis
-from billing.books import check_books
-from billing.models import Hold, LedgerEntry
 from django.contrib.auth.models import User
 
+from billing.books import check_books
+from billing.models import Hold, LedgerEntry
 from conversations import turns
 from conversations.database import in_database
+from conversations.hints import tell_worker
 from conversations.models import ApiKey, Conversation, Generation, State
-from conversations.tasks import notify
 from tests.stories.client import Client
 from tests.stories.site import Site
 
@@ -43,7 +43,7 @@ async def queue_for_worker(conversation: Conversation, model: str) -> turns.Star
         turn_id=uuid.uuid4(),
         order=turns.Order("Hello", model),
     )
-    assert await in_database(notify, started.generation_id)
+    assert await in_database(tell_worker, started.generation_id)
     return started
 
 
