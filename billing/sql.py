@@ -9,10 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+
+
+@cache
+def _is_sqlite() -> bool:
+    return connection.vendor == "sqlite"
 
 
 def joined() -> AbstractContextManager[None]:
@@ -25,21 +31,21 @@ def joined() -> AbstractContextManager[None]:
 
 def run(statement: str, params: Sequence[Any]) -> int:
     """Execute and return the number of rows changed."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, params)
-        return int(cursor.rowcount)
+    cursor = connection.cursor()
+    cursor.execute(statement, params)
+    return int(cursor.rowcount)
 
 
 def rows(statement: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Execute and return all rows."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, params)
-        return list(cursor.fetchall())
+    cursor = connection.cursor()
+    cursor.execute(statement, params)
+    return list(cursor.fetchall())
 
 
 def row_lock(alias: str = "") -> str:
     """A locking clause, empty on SQLite where BEGIN IMMEDIATE already serialises the writers."""
-    if not connection.features.has_select_for_update:
+    if _is_sqlite():
         return ""
     return f" FOR UPDATE OF {alias}" if alias else " FOR UPDATE"
 
@@ -55,9 +61,7 @@ def tuples(count: int, width: int) -> str:
 
 
 def uuid_in(value: UUID | None) -> UUID | str | None:
-    if value is None or connection.features.has_native_uuid_field:
-        return value
-    return value.hex
+    return value.hex if value is not None and _is_sqlite() else value
 
 
 def uuid_out(value: UUID | str | None) -> UUID | None:
@@ -65,7 +69,10 @@ def uuid_out(value: UUID | str | None) -> UUID | None:
 
 
 def time_in(value: datetime | None) -> Any:
-    return None if value is None else connection.ops.adapt_datetimefield_value(value)
+    """As Django stores it: SQLite gets naive UTC as text."""
+    if value is None or not _is_sqlite():
+        return value
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ")
 
 
 def time_out(value: datetime | str | None) -> datetime | None:
@@ -77,7 +84,7 @@ def time_out(value: datetime | str | None) -> datetime | None:
 
 
 def day_in(value: date) -> Any:
-    return connection.ops.adapt_datefield_value(value)
+    return value.isoformat() if _is_sqlite() else value
 
 
 def day_out(value: date | str) -> date:
