@@ -400,6 +400,8 @@ def _pay(hold_id: uuid.UUID, claim: Claim, outcome: Outcome, now: datetime) -> S
         estimated=estimated,
         bearer=outcome.charge,
         raw=outcome.usage.raw if outcome.usage is not None else None,
+        reported_input_tokens=outcome.usage.input_tokens if outcome.usage is not None else None,
+        reported_output_tokens=outcome.usage.output_tokens if outcome.usage is not None else None,
         now=now,
     )
 

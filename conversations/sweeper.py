@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 
 from django.utils import timezone
 
+from billing.grants import expire_grants
 from billing.holds import expire_holds
 from conversations import attempts, events
 from conversations.broadcast import conversation_topic, publish_from_thread, user_topic
@@ -44,6 +45,7 @@ def sweep_once() -> Swept:
     for generation in Generation.objects.due(timezone.now()).order_by("pk")[:LIMIT]:
         swept.told += _tell(generation)
     swept.expired_holds = len(expire_holds(limit=LIMIT))
+    expire_grants(limit=LIMIT)
     swept.deleted = Conversation.objects.forgotten(now).delete_limited(LIMIT)
     if any(asdict(swept).values()):
         logger.info("sweep %s", " ".join(f"{name}={count}" for name, count in asdict(swept).items()))
