@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -83,7 +84,12 @@ def home(request: HttpRequest) -> HttpResponse:
 def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     user = _user(request)
     found = _own(user, conversation_id)
-    return render(request, "conversations/chat.html", page_context(user, found))
+    before = None
+    if turn_id := request.GET.get("before"):
+        with contextlib.suppress(ValueError):
+            turns = found.turns.select_related("parent")
+            before = get_object_or_404(turns, turn_id=uuid.UUID(turn_id))
+    return render(request, "conversations/chat.html", page_context(user, found, before=before))
 
 
 @login_required

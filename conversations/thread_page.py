@@ -5,14 +5,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db.models import Count, F, Q, Sum, Value
 
 from billing.budgets import Meter, meters
+from billing.models import Bearer, LedgerEntry
+from billing.models.entry import GRANT_KINDS, TOKEN_COLUMNS
 from billing.prices import rates
+from billing.receipts import usd
 from conversations.branches import siblings_of, versions_of
 from conversations.markdown import to_html
 from conversations.models import Conversation, Generation, Preferences, Turn
@@ -136,17 +139,18 @@ def _answered(turn: Turn, found: dict[uuid.UUID, Receipt]) -> Answered:
     return Answered(turn, generation, html, found.get(generation.pk), problem, before)
 
 
-def totals(turns: Sequence[Answered]) -> Totals:
-    charged = [one.receipt for one in turns if one.receipt and one.receipt.get("charged") is not False]
-    costs = [receipt["cost_usd"] for receipt in charged]
-    return Totals(
-        tokens=sum(receipt["total_tokens"] for receipt in charged),
-        cost_usd=format(sum((Decimal(cost) for cost in costs if cost is not None), Decimal(0)), "f"),
-        cost_known=all(
-            cost is not None or not receipt["total_tokens"]
-            for receipt, cost in zip(charged, costs, strict=True)
-        ),
+def totals(conversation: Conversation | None) -> Totals:
+    """Of all turns, versions and branches: what the ledger charges to the person for this conversation."""
+    if conversation is None:
+        return Totals()
+    entries = LedgerEntry.objects.filter(conversation_id=conversation.pk, bearer=Bearer.USER)
+    tokens = sum((F(column) for column in TOKEN_COLUMNS), Value(0))
+    found = entries.aggregate(
+        tokens=Sum(tokens, default=0),
+        cost=Sum("cost_nanousd", default=0),
+        unpriced=Count("pk", filter=Q(cost_nanousd=None) & ~Q(kind__in=GRANT_KINDS)),
     )
+    return Totals(found["tokens"], usd(found["cost"]) or "0", found["unpriced"] == 0)
 
 
 def chosen_model(user: User, conversation: Conversation | None) -> str:
@@ -192,15 +196,20 @@ def page_meters(user: User, conversation: Conversation | None, model: str) -> li
     return [meter for meter in found if meter.limit is not None]
 
 
-def page_context(user: User, conversation: Conversation | None) -> dict[str, Any]:
-    """Everything that the chat template needs."""
-    turns = answered_turns(conversation) if conversation else []
+def page_context(
+    user: User, conversation: Conversation | None, *, before: Turn | None = None
+) -> dict[str, Any]:
+    """Everything that the chat template needs; ``before``: the turns that lead to this one, not the last."""
+    turns = []
+    if conversation is not None and (before is None or before.parent is not None):
+        turns = answered_turns(conversation, head=before.parent if before else None)
     model = chosen_model(user, conversation)
     found = page_meters(user, conversation, model)
     return {
         "conversation": conversation,
         "turns": turns,
-        "totals": totals(turns),
+        "older": turns[0].turn if turns and turns[0].turn.parent_id else None,
+        "totals": totals(conversation),
         "models": model_choices(model),
         "meters": found,
         "meter": found[0] if found else None,

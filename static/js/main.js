@@ -8,6 +8,7 @@ import { editQuestion } from "./edit.js";
 import { enhance } from "./enhance.js";
 import { Meter, warningText } from "./meter.js";
 import { Offer } from "./offer.js";
+import { Older } from "./older.js";
 import { pickerOf } from "./picker.js";
 import { SendPreview } from "./preview.js";
 import { Rail } from "./rail.js";
@@ -59,6 +60,17 @@ const preview = new SendPreview(one("[data-field=preview]", HTMLElement), {
   url: () => (conversationId && chat.dataset.url) || "",
   parameters: () => picker.parameters(),
   isTooLong: () => composer.isTooLong,
+});
+new Older(one("[data-field=older]", HTMLAnchorElement), {
+  scroller: one(".thread-scroll", HTMLElement),
+  url: () => chat.dataset.url ?? "",
+  first: () => {
+    const id = thread.turns[0]?.id;
+    const element = id && threadRoot.querySelector(`[data-turn-id="${id}"]`);
+    return element ? { id, element } : null;
+  },
+  show: (turns, around) => scroll.keep(around, () => dispatch({ type: "local.older", turns })),
+  say,
 });
 const offer = new Offer(one("[data-field=offer]", HTMLElement));
 const versions = new Versions(threadRoot, {

@@ -2,6 +2,7 @@
 // Stays at the bottom while text arrives, until the reader goes up; returns when the reader returns.
 
 const NEAR_PX = 80;
+const SETTLE_FRAMES = 4;
 
 export class StickToBottom {
   /** @param {HTMLElement} scroller @param {HTMLElement} jump the button that returns to the latest */
@@ -49,14 +50,20 @@ export class StickToBottom {
     const { pinned } = this;
     this.pinned = false;
     change();
-    this.scroller.scrollTop += element.getBoundingClientRect().top - before;
-    this.lastTop = this.scroller.scrollTop;
-    this.lastHeight = this.scroller.scrollHeight;
-    requestAnimationFrame(() => requestAnimationFrame(() => {
+    // What comes near is laid out only now, in the next frames: its real height is another.
+    const settle = (/** @type {number} */ frames) => {
+      this.scroller.scrollTop += element.getBoundingClientRect().top - before;
+      this.lastTop = this.scroller.scrollTop;
+      this.lastHeight = this.scroller.scrollHeight;
+      if (frames > 0) {
+        requestAnimationFrame(() => settle(frames - 1));
+        return;
+      }
       this.scroller.style.overflowAnchor = "";
       this.pinned = pinned && this.#distance < NEAR_PX;
       this.#show(!this.pinned && this.#distance > NEAR_PX);
-    }));
+    };
+    settle(SETTLE_FRAMES);
   }
 
   #unpin() {

@@ -8,7 +8,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from billing.holds import HoldRequest, dispatch_hold, place_hold, settle_hold
+from billing.prices import TierPrice, set_price
+from billing.usage import UsageCounts
 from conversations.models import Conversation, Generation, State, Turn
+from conversations.thread_page import totals
 
 pytestmark = pytest.mark.django_db
 
@@ -144,3 +148,45 @@ def test_it_loads_older_turns_page_by_page(browser: Client, chat: Conversation) 
     assert last.json()["more"] is False
     assert browser.get(f"/c/{chat.pk}/turns/", {"before": str(turns[0].turn_id)}).json()["turns"] == []
     assert browser.get(f"/c/{chat.pk}/turns/", {"before": "x"}).status_code == 404
+
+
+def test_it_pages_back_without_scripts(browser: Client, chat: Conversation) -> None:
+    turns: list[Turn] = []
+    for number in range(52):
+        turns.append(ask(chat, f"question {number};", turns[-1] if turns else None))
+    page = browser.get(f"/c/{chat.pk}/").content.decode()
+    assert f'href="?before={turns[2].turn_id}"' in page
+    older = browser.get(f"/c/{chat.pk}/", {"before": str(turns[2].turn_id)}).content.decode()
+    assert "question 0;" in older
+    assert "question 1;" in older
+    assert "question 2;" not in older
+    assert "?before=" not in older
+
+
+def test_it_counts_the_whole_conversation(alice: User, chat: Conversation) -> None:
+    """All versions and branches, not the turns that the page shows."""
+    set_price(model="demo:friendly", tiers=[TierPrice(100_000, 400_000)])
+    turn = ask(chat, "one")
+    for number in range(2):
+        key = uuid.uuid4()
+        hold = place_hold(
+            HoldRequest(
+                key=f"{key}:1",
+                fingerprint="x",
+                user_id=alice.pk,
+                conversation_id=chat.pk,
+                generation_id=answer(turn, f"version {number}").pk,
+                attempt=1,
+                purpose="answer",
+                model="demo:friendly",
+                input_tokens=100,
+                wanted_output_tokens=100,
+                minimum_output_tokens=1,
+                lease_seconds=60,
+            )
+        )
+        assert dispatch_hold(hold.pk)
+        settle_hold(hold.pk, usage=UsageCounts(input_uncached=100, output_visible=50), estimated=False)
+    found = totals(chat)
+    assert (found.tokens, found.cost_known) == (300, True)
+    assert found.cost_usd == "0.00006"

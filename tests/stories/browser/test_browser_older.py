@@ -1,0 +1,72 @@
+"""A long conversation in a real browser: its end first, what is older when the reader goes up."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from playwright.async_api import expect
+
+from conversations.models import Conversation, Generation, State, Turn
+from tests.stories.browser.chat import Chat
+
+pytestmark = [pytest.mark.browser, pytest.mark.story]
+
+
+@sync_to_async
+def long_conversation(owner: User, turns: int) -> str:
+    conversation = Conversation.objects.create(owner=owner, title="Long", model="demo:10-8-2")
+    parent = None
+    for number in range(turns):
+        turn = Turn.objects.create(
+            conversation=conversation,
+            turn_id=uuid.uuid4(),
+            parent=parent,
+            depth=number,
+            text=f"Question {number}",
+        )
+        turn.chosen = Generation.objects.create(
+            conversation=conversation,
+            turn=turn,
+            model="demo:10-8-2",
+            wanted_output_tokens=9,
+            state=State.COMPLETED,
+            text=f"Answer **{number}**",
+            html=f"<p>Answer <strong>{number}</strong></p>\n",
+        )
+        turn.save()
+        parent = turn
+    conversation.head_turn = parent
+    conversation.save()
+    return f"/c/{conversation.pk}/"
+
+
+async def test_it_loads_what_is_older_and_keeps_the_place(chat: Chat, alice: User) -> None:
+    await chat.page.goto(chat.base + await long_conversation(alice, 120))
+    await chat.ready()
+    turns = chat.page.locator(".thread .turn")
+    await expect(turns).to_have_count(50)
+    await expect(turns.last).to_contain_text("Answer 119")
+    first = chat.page.locator(".turn", has_text="Question 70").first
+    await first.scroll_into_view_if_needed()
+    await expect(turns).to_have_count(100)
+    await expect(turns.first).to_contain_text("Question 20")
+    await expect(turns.first.locator(".prose strong")).to_have_text("20")
+    await expect(first).to_be_in_viewport()
+    await chat.page.locator("[data-field=older]").scroll_into_view_if_needed()
+    await expect(turns).to_have_count(120)
+    await expect(chat.page.locator("[data-field=older]")).to_be_hidden()
+    texts = await chat.page.locator(".question-text").all_text_contents()
+    assert texts == [f"Question {number}" for number in range(120)]
+    # A loaded one is as alive as the others.
+    async with chat.page.expect_response("**/answers/*.md") as response:
+        await turns.first.locator("[data-action=copy]").click()
+    assert await (await response.value).text() == "Answer **0**"
+
+
+async def test_it_offers_nothing_older_in_a_short_one(chat: Chat, alice: User) -> None:
+    await chat.page.goto(chat.base + await long_conversation(alice, 3))
+    await chat.ready()
+    await expect(chat.page.locator("[data-field=older]")).to_be_hidden()
