@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from conversations import pages, thread_views
+from conversations import pages, plain_send, thread_views
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("logout/", pages.SignOut.as_view(), name="logout"),
     path("signup/", pages.sign_up, name="signup"),
     path("search/", pages.search_conversations, name="search_conversations"),
+    path("ask/", plain_send.send_plainly, name="send_plainly"),
     path("new/", pages.create_conversation, name="new_conversation"),
     path("c/<uuid:conversation_id>/", pages.conversation, name="conversation"),
     path("c/<uuid:conversation_id>/model/", pages.choose_model, name="choose_model"),

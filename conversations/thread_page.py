@@ -208,6 +208,8 @@ def page_context(
     return {
         "conversation": conversation,
         "turns": turns,
+        "is_live": any(one.generation is not None and one.generation.is_live for one in turns),
+        "new_turn_id": uuid.uuid4(),
         "older": turns[0].turn if turns and turns[0].turn.parent_id else None,
         "totals": totals(conversation),
         "models": model_choices(model),

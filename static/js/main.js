@@ -10,6 +10,7 @@ import { Meter, warningText } from "./meter.js";
 import { Offer } from "./offer.js";
 import { Older } from "./older.js";
 import { pickerOf } from "./picker.js";
+import { PlainSender } from "./plain.js";
 import { SendPreview } from "./preview.js";
 import { Rail } from "./rail.js";
 import { renameInPlace } from "./rename.js";
@@ -20,6 +21,8 @@ import { adoptPage } from "./adopt.js";
 import { isBusy, liveGeneration, reduce, shownText } from "./thread.js";
 import { ThreadView } from "./thread_view.js";
 import { Versions } from "./versions.js";
+
+const BLOCKED_AFTER_ATTEMPTS = 3;
 
 /** @template {Element} T @param {string} selector @param {new () => T} type @returns {T} */
 function one(selector, type) {
@@ -173,10 +176,17 @@ function send(text) {
 /** Every frame that asks for an answer, by the id that the server will name: a refused one may be sent otherwise. @type {Map<string, any>} */
 const asked = new Map();
 
+const plain = new PlainSender({ id: () => conversationId, dispatch });
+
+/** No socket was ever opened here, though it was tried: something between us does not let them through. */
+const isBlocked = () => socket !== null && !socket.opened && socket.attempt >= BLOCKED_AFTER_ATTEMPTS;
+
 /** @param {any} frame */
 function ask(frame) {
   if (frame.type !== "stream.resume" && frame.type !== "turn.stop") asked.set(idOf(frame), frame);
-  return socket?.send(frame);
+  const isSent = socket?.send(frame);
+  if (!isSent && isBlocked() && plain.takes(frame)) plain.send(frame);
+  return isSent;
 }
 
 /** @param {{ text: string, turn_id?: string, [field: string]: any }} order */
@@ -423,6 +433,12 @@ function showConnection(status) {
     dispatch({ type: "local.connected" });
   } else if (status === "waiting") {
     connection.hidden = false;
+    if (isBlocked()) {
+      showBanner("No live connection here. Answers come by plain requests.", "connection", "Retry now", () => socket?.retryNow());
+      for (const frame of socket?.unanswered.values() ?? []) if (plain.takes(frame)) plain.send(frame);
+      if (socket && socket.attempt === BLOCKED_AFTER_ATTEMPTS) findReason();
+      return;
+    }
     const queued = thread.turns.at(-1)?.status === "sending" ? " Your question is kept and will be sent." : "";
     showBanner(`Connection lost. Nothing is lost: we keep trying.${queued}`, "connection", "Retry now", () => socket?.retryNow());
     if (connectedOnce) say("Connection lost, reconnecting");

@@ -1,7 +1,7 @@
 // @ts-check
 // Requests of the page to its own server, with the token that shows that they come from the page.
 
-const token = () => {
+export const csrfToken = () => {
   const input = document.querySelector("[name=csrfmiddlewaretoken]");
   return input instanceof HTMLInputElement ? input.value : "";
 };
@@ -25,7 +25,7 @@ const UNREACHABLE = "The server cannot be reached. Try again in a moment.";
  */
 export async function request(method, url, body, options = {}) {
   /** @type {Record<string, string>} */
-  const headers = { Accept: "application/json", "X-CSRFToken": token() };
+  const headers = { Accept: "application/json", "X-CSRFToken": csrfToken() };
   const isForm = body instanceof URLSearchParams;
   if (body !== undefined && !isForm) headers["Content-Type"] = "application/json";
   const response = await fetch(url, {

@@ -19,9 +19,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.story]
 MODEL = "demo:10-8-2"
 
 
-async def limit(user: User, tokens: int, **values: str) -> None:
+async def limit(user: User, tokens: int, *, model: str | None = None) -> None:
     await sync_to_async(set_budget)(
-        scope="user", scope_id=user.pk, unit="tokens", limit_units=tokens, period="day", **values
+        scope="user", scope_id=user.pk, unit="tokens", limit_units=tokens, period="day", model=model
     )
 
 
