@@ -33,7 +33,7 @@ from conversations.context import ContextTooLong, build_context
 from conversations.events import Event, generation_ended
 from conversations.history import history_before
 from conversations.markdown import to_html
-from conversations.metering import usage_counts
+from conversations.metering import believable, usage_counts
 from conversations.models import Generation, State, Turn, WaitingReason
 from conversations.receipts import receipt, receipts
 from llm.errors import UnknownModel
@@ -387,8 +387,9 @@ def _pay(hold_id: uuid.UUID, claim: Claim, outcome: Outcome, now: datetime) -> S
     if outcome.charge == "nobody":
         release_hold(hold_id, reason=outcome.error_code or "refused by the provider", now=now)
         return None
+    usage = believable(outcome.usage)
     counts, estimated = usage_counts(
-        outcome.usage,
+        usage,
         input_estimate_tokens=claim.input_estimate_tokens,
         text=outcome.text,
         encoding=claim.profile.encoding,
@@ -400,8 +401,8 @@ def _pay(hold_id: uuid.UUID, claim: Claim, outcome: Outcome, now: datetime) -> S
         estimated=estimated,
         bearer=outcome.charge,
         raw=outcome.usage.raw if outcome.usage is not None else None,
-        reported_input_tokens=outcome.usage.input_tokens if outcome.usage is not None else None,
-        reported_output_tokens=outcome.usage.output_tokens if outcome.usage is not None else None,
+        reported_input_tokens=usage.input_tokens if usage is not None else None,
+        reported_output_tokens=usage.output_tokens if usage is not None else None,
         now=now,
     )
 

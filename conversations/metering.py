@@ -6,9 +6,35 @@ disjoint. Where the provider said nothing, our own count stands in and the resul
 
 from __future__ import annotations
 
+import logging
+
+from billing.models import MAX_CALL_TOKENS
 from billing.usage import UsageCounts
 from llm.tokens import count_tokens
 from llm.usage import Usage
+
+logger = logging.getLogger(__name__)
+
+# Input and output together must stay within what the ledger takes for one call.
+MOST_TOKENS = MAX_CALL_TOKENS // 2
+
+
+def believable(usage: Usage | None) -> Usage | None:
+    """The report, or None where a count is negative or beyond what any call can use: it says nothing then."""
+    if usage is None:
+        return None
+    counts = (
+        usage.input_tokens,
+        usage.cached_tokens,
+        usage.cache_write_tokens,
+        usage.tool_prompt_tokens,
+        usage.output_tokens,
+        usage.thinking_tokens,
+    )
+    if all(count is None or 0 <= count <= MOST_TOKENS for count in counts):
+        return usage
+    logger.error("a provider reported an impossible usage, which is estimated instead: %r", usage)
+    return None
 
 
 def usage_counts(
@@ -20,7 +46,8 @@ def usage_counts(
     ``output_cap_tokens``, the most that was asked for.
     """
     usage = usage or Usage()
-    estimated = usage.input_tokens is None or usage.output_tokens is None
+    # Parts that do not fit their wholes are charged as far as they go, and said to be estimated.
+    estimated = not usage.consistent()
     input_tokens = input_estimate_tokens if usage.input_tokens is None else usage.input_tokens
     if usage.output_tokens is None:
         thinking = usage.thinking_tokens or 0

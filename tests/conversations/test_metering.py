@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversations.metering import usage_counts
+from conversations.metering import believable, usage_counts
 from llm.usage import Usage
 
 maybe = st.none() | st.integers(0, 10_000)
@@ -56,6 +60,23 @@ def test_it_keeps_a_reported_zero() -> None:
     found, estimated = counts(Usage(input_tokens=0, output_tokens=0))
     assert not estimated
     assert sum(found.values()) == 0
+
+
+@pytest.mark.parametrize("absurd", [-1, 10**9, 10**30])
+@pytest.mark.parametrize("field", ["input_tokens", "cached_tokens", "output_tokens", "thinking_tokens"])
+def test_it_believes_no_impossible_count(field: str, absurd: int) -> None:
+    change: dict[str, Any] = {field: absurd}
+    usage = replace(Usage(input_tokens=10, output_tokens=10), **change)
+    assert believable(usage) is None
+    assert believable(Usage(input_tokens=10, output_tokens=10)) is not None
+    assert believable(None) is None
+
+
+def test_it_says_estimated_where_the_report_contradicts_itself() -> None:
+    _, estimated = counts(Usage(input_tokens=10, cached_tokens=11, output_tokens=5))
+    assert estimated
+    _, estimated = counts(Usage(input_tokens=10, output_tokens=5, raw={"total_tokens": 16}))
+    assert estimated
 
 
 @given(maybe, maybe, maybe, maybe, maybe, maybe)
