@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -45,6 +46,13 @@ def close_database_threads() -> None:
     """Close the connections of all database threads and end the threads. A later call starts new ones."""
     executor = _executor()
     _executor.cache_clear()
+    # Each thread must close its own: the barrier keeps one from doing the work of all.
+    barrier = threading.Barrier(executor._max_workers)
+
+    def close_own() -> None:
+        barrier.wait(timeout=10)
+        connections.close_all()
+
     for _ in range(executor._max_workers):
-        executor.submit(connections.close_all)
+        executor.submit(close_own)
     executor.shutdown(wait=True)

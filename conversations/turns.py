@@ -6,11 +6,12 @@ generation: the client mints the ids.
 
 from __future__ import annotations
 
+import functools
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -42,6 +43,7 @@ QUEUE_LEASE_SECONDS = 60.0
 BUSY = "An answer is still being written here. Stop it or wait for its end."
 
 Version = Literal["retry", "regenerate", "continue"]
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,25 @@ class Started:
         return self.claim is None
 
 
+def _again_after_a_race(verb: Callable[P, Started]) -> Callable[P, Started]:
+    """Run the verb once more when another process stored the same id, or started an answer, meanwhile.
+
+    The second time it sees what the other one stored, and replays or refuses for the right reason.
+    """
+
+    @functools.wraps(verb)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Started:
+        try:
+            return verb(*args, **kwargs)
+        except IntegrityError:
+            try:
+                return verb(*args, **kwargs)
+            except IntegrityError as error:
+                raise Conflict("id_conflict", "This id was used before for something else.") from error
+
+    return run
+
+
 @dataclass(frozen=True, slots=True)
 class _Question:
     """The turn that is to be answered. ``is_new``: it is stored together with its first generation."""
@@ -86,6 +107,7 @@ class _Question:
     is_new: bool = True
 
 
+@_again_after_a_race
 def start_turn(*, user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID, order: Order) -> Started:
     """Store a question and queue its answer at the end of the conversation's current branch.
 
@@ -93,37 +115,32 @@ def start_turn(*, user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID, 
     (the id was used for another text; an answer is still being written), BudgetRefused.
     """
     text = clean_text(order.text)
-    try:
-        with transaction.atomic():
-            place = _place(conversation_id, user_id, turn_id)
-            if place.knows_turn:
-                return _replay(conversation_id, turn_id, text)
-            question = _Question(new_id(), turn_id, text, place.head_id, place.head_depth + 1)
-            history = history_of(conversation_id, place.head_id, place.head_depth, last=HISTORY_TURNS)
-            return _launch(place, question, history, order, generation_id=new_id())
-    except IntegrityError as error:
-        # Another process stored the same id, or started an answer, in the same moment.
-        raise _conflict_behind(conversation_id) from error
+    with transaction.atomic():
+        place = _place(conversation_id, user_id, turn_id)
+        if place.knows_turn:
+            return _replay(conversation_id, turn_id, text)
+        question = _Question(new_id(), turn_id, text, place.head_id, place.head_depth + 1)
+        history = history_of(conversation_id, place.head_id, place.head_depth, last=HISTORY_TURNS)
+        return _launch(place, question, history, order, generation_id=new_id())
 
 
+@_again_after_a_race
 def edit_turn(
     *, user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID, new_turn_id: uuid.UUID, order: Order
 ) -> Started:
     """Ask an earlier question anew, in other words, as a sibling; the old branch stays."""
     text = clean_text(order.text)
-    try:
-        with transaction.atomic():
-            place = _place(conversation_id, user_id, new_turn_id)
-            if place.knows_turn:
-                return _replay(conversation_id, new_turn_id, text)
-            edited = _turn(conversation_id, turn_id)
-            question = _Question(new_id(), new_turn_id, text, edited.parent_id, edited.depth)
-            started = _launch(place, question, history_before(edited), order, generation_id=new_id())
-            return replace(started, edits=turn_id)
-    except IntegrityError as error:
-        raise _conflict_behind(conversation_id) from error
+    with transaction.atomic():
+        place = _place(conversation_id, user_id, new_turn_id)
+        if place.knows_turn:
+            return _replay(conversation_id, new_turn_id, text)
+        edited = _turn(conversation_id, turn_id)
+        question = _Question(new_id(), new_turn_id, text, edited.parent_id, edited.depth)
+        started = _launch(place, question, history_before(edited), order, generation_id=new_id())
+        return replace(started, edits=turn_id)
 
 
+@_again_after_a_race
 def start_version(
     *,
     user_id: int,
@@ -134,30 +151,27 @@ def start_version(
     order: Order,
 ) -> Started:
     """Another version of an answer: a sibling (retry, regenerate), or one that continues the chosen one."""
-    try:
-        with transaction.atomic():
-            place = _place(conversation_id, user_id, turn_id)
-            turn = _turn(conversation_id, turn_id)
-            existing = Generation.objects.filter(pk=generation_id).first()
-            if existing is not None:
-                if existing.turn_id != turn.pk:
-                    raise Conflict("id_conflict", "This generation id was used before for something else.")
-                return _started(turn, existing)
-            chosen = turn.chosen
-            if version == "continue" and (chosen is None or chosen.is_live or not chosen.text):
-                raise Invalid("nothing_to_continue", "There is no answer here to continue.")
-            if version != "regenerate" and chosen is not None:
-                order = replace(order, model=chosen.model, temperature=chosen.temperature)
-            return _launch(
-                place,
-                _Question(turn.pk, turn.turn_id, turn.text, turn.parent_id, turn.depth, is_new=False),
-                history_before(turn),
-                order,
-                generation_id=generation_id,
-                continues=chosen if version == "continue" else None,
-            )
-    except IntegrityError as error:
-        raise _conflict_behind(conversation_id) from error
+    with transaction.atomic():
+        place = _place(conversation_id, user_id, turn_id)
+        turn = _turn(conversation_id, turn_id)
+        existing = Generation.objects.filter(pk=generation_id).first()
+        if existing is not None:
+            if existing.turn_id != turn.pk:
+                raise Conflict("id_conflict", "This generation id was used before for something else.")
+            return _started(turn, existing)
+        chosen = turn.chosen
+        if version == "continue" and (chosen is None or chosen.is_live or not chosen.text):
+            raise Invalid("nothing_to_continue", "There is no answer here to continue.")
+        if version != "regenerate" and chosen is not None:
+            order = replace(order, model=chosen.model, temperature=chosen.temperature)
+        return _launch(
+            place,
+            _Question(turn.pk, turn.turn_id, turn.text, turn.parent_id, turn.depth, is_new=False),
+            history_before(turn),
+            order,
+            generation_id=generation_id,
+            continues=chosen if version == "continue" else None,
+        )
 
 
 def stop_turn(*, user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID) -> Generation | None:
@@ -422,9 +436,3 @@ def _hold(
             "The price of this model is not known, so a budget in money cannot allow it. "
             "Pick another model or ask an admin for its price.",
         ) from error
-
-
-def _conflict_behind(conversation_id: uuid.UUID) -> Refusal:
-    if Generation.objects.live().filter(conversation_id=conversation_id).exists():
-        return Conflict("conversation_busy", BUSY)
-    return Conflict("id_conflict", "This id was used before for something else.")

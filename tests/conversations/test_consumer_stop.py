@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from django.contrib.auth.models import User
 
 from billing.models import Hold, LedgerEntry
 from conversations import turns
@@ -100,7 +101,7 @@ async def test_it_finds_a_stop_request_that_only_the_database_holds(
 
 
 async def test_it_does_not_stop_the_answer_of_somebody_else(
-    conversation: Conversation, alice_key: str, open_socket: OpenSocket, bob: object
+    conversation: Conversation, alice_key: str, open_socket: OpenSocket, bob: User
 ) -> None:
     socket = await open_socket(conversation.pk, alice_key)
     turn_id = uuid.uuid4()
@@ -110,7 +111,7 @@ async def test_it_does_not_stop_the_answer_of_somebody_else(
         turns.stop_turn,
         user_id=bob.pk,
         conversation_id=conversation.pk,
-        turn_id=turn_id,  # type: ignore[attr-defined]
+        turn_id=turn_id,
     )
     assert found is None
     assert (await socket.until_end())["type"] == "generation.completed"

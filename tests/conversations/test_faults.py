@@ -23,6 +23,7 @@ async def ask(socket: Socket, model: str, **fields: Any) -> dict[str, Any]:
 
 async def entry_of(end: dict[str, Any]) -> LedgerEntry | None:
     hold_id = await in_database(lambda: Generation.objects.get(pk=end["generation_id"]).hold_id)
+    assert hold_id is not None
     return await in_database(LedgerEntry.objects.filter(hold_id=hold_id).first)
 
 
