@@ -75,7 +75,19 @@ def main(arguments: Sequence[str]) -> int:
     environment_python = str(venv_python(VENV))
     version = "import django, sys; print('Django', django.__version__, 'on Python', sys.version.split()[0])"
     subprocess.run([environment_python, "-c", version], check=True)
-    command = [environment_python, "-m", "pytest", "-n", "auto", "--dist", "worksteal", "-m", FAST]
+    command = [
+        environment_python,
+        "-m",
+        "pytest",
+        "-n",
+        "auto",
+        "--dist",
+        "worksteal",
+        "-m",
+        FAST,
+        "--ignore",
+        "tests/stories",
+    ]
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"}
     return subprocess.run(
         [*command, "-p", "no:cacheprovider", *arguments], env=environment, check=False
