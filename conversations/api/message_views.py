@@ -15,13 +15,13 @@ from conversations import events
 from conversations.api.base import RestView
 from conversations.api.history import read_history
 from conversations.api.schema import LAST_EVENT_ID, MESSAGE, answer_responses, problems
-from conversations.api.sending import answer, send
+from conversations.api.sending import answer, order_of, send
 from conversations.api.serializers import AnswerQuery, HistoryQuery, HistorySerializer, SendSerializer
 from conversations.broadcast import conversation_topic, publish
 from conversations.conversations import clear_history
 from conversations.database import in_database
 from conversations.models.ids import new_id
-from conversations.turns import Order, start_turn
+from conversations.turns import start_turn
 
 TAGS = ["messages"]
 
@@ -66,7 +66,7 @@ class MessagesView(RestView):
             user_id=self.user.pk,
             conversation_id=conversation_id,
             turn_id=fields.pop("turn_id", None) or new_id(),
-            order=Order(**fields),
+            order=order_of(request, fields),
         )
         return await answer(request, await send(verb, user_id=self.user.pk), html=html)
 

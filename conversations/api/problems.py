@@ -40,6 +40,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "csrf_failed": (403, "The request did not come from our own page"),
     "not_found": (404, "No such thing"),
     "method_not_allowed": (405, "Method not allowed"),
+    "confirm_required": (409, "This may bring a budget near its end"),
     "conversation_busy": (409, "An answer is being written"),
     "id_conflict": (409, "The id was used before"),
     "body_too_large": (413, "The request is too large"),
@@ -98,7 +99,8 @@ def problem(
     **members: Any,
 ) -> HttpResponse:
     """The answer for one error. Members that are None are left out."""
-    own_status, title = PROBLEMS[code]
+    # A code that the table lacks is a fault of ours, and no reason to hide what was refused.
+    own_status, title = PROBLEMS.get(code) or (status or 500, "Refused")
     status = status or own_status
     body = {
         "type": TYPE_PREFIX + code,

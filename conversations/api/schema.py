@@ -40,6 +40,7 @@ START = (
     "invalid_max_output_tokens",
     "context_too_long",
     "content_blocked",
+    "confirm_required",
     "conversation_busy",
     "id_conflict",
     "budget_exceeded",

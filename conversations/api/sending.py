@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 from django.conf import settings
@@ -30,7 +31,7 @@ from conversations.launch import announce_start, launch
 from conversations.live import LiveStream
 from conversations.models import Generation, State
 from conversations.runtime import Runtime, get_runtime
-from conversations.turns import Started
+from conversations.turns import Order, Started
 
 EVENT_STREAM = "text/event-stream"
 HEARTBEAT = b": still here\n\n"
@@ -52,6 +53,12 @@ class Sent:
     runtime: Runtime
     stream: LiveStream | None
     generation: Generation | None  # of a repeated send, as it is now
+
+
+def order_of(request: Request, fields: dict[str, Any]) -> Order:
+    """What is asked for. Only a page is asked to confirm: a program has its budgets for that."""
+    confirmed = fields.pop("confirm") or request.auth is not None
+    return Order(**fields, confirmed=confirmed)
 
 
 async def send(verb: Callable[[], Started], *, user_id: int) -> Sent:

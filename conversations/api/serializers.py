@@ -194,7 +194,18 @@ class AnswerQuery(serializers.Serializer[Any]):
     html = serializers.BooleanField(required=False, default=False, help_text="With sanitised HTML.")
 
 
-class _OrderFields(serializers.Serializer[Any]):
+class _LimitFields(serializers.Serializer[Any]):
+    max_output_tokens = serializers.IntegerField(
+        required=False, allow_null=True, default=None, min_value=-TOKENS_LIMIT, max_value=TOKENS_LIMIT
+    )
+    confirm = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Of a page: send even if a hard budget comes near its end. A key is never asked.",
+    )
+
+
+class _OrderFields(_LimitFields):
     model = serializers.CharField(
         required=False,
         allow_blank=True,
@@ -209,9 +220,6 @@ class _OrderFields(serializers.Serializer[Any]):
         min_value=-TEMPERATURE_LIMIT,
         max_value=TEMPERATURE_LIMIT,
     )
-    max_output_tokens = serializers.IntegerField(
-        required=False, allow_null=True, default=None, min_value=-TOKENS_LIMIT, max_value=TOKENS_LIMIT
-    )
 
 
 class SendSerializer(_OrderFields):
@@ -221,7 +229,7 @@ class SendSerializer(_OrderFields):
     )
 
 
-class VersionSerializer(serializers.Serializer[Any]):
+class VersionSerializer(_LimitFields):
     generation_id = serializers.UUIDField(
         required=False, help_text="Minted by the client. The same id again returns the same answer."
     )

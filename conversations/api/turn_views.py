@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from conversations.api.base import RestView, release_request_thread
 from conversations.api.history import Message, read_answer
 from conversations.api.schema import LAST_EVENT_ID, answer_responses, problems
-from conversations.api.sending import answer, send
+from conversations.api.sending import answer, order_of, send
 from conversations.api.serializers import (
     AnswerQuery,
     MessageSerializer,
@@ -28,7 +28,7 @@ from conversations.launch import stop
 from conversations.models import Generation, Turn
 from conversations.models.ids import new_id
 from conversations.runtime import get_runtime
-from conversations.turns import Order, Started, Version, start_version
+from conversations.turns import Started, Version, start_version
 
 TAGS = ["turns"]
 STOP_WAIT_SECONDS = 5.0
@@ -80,7 +80,7 @@ class _VersionView(RestView):
             turn_id=turn_id,
             generation_id=fields.pop("generation_id", None) or new_id(),
             version=self.version,
-            order=Order(**fields),
+            order=order_of(request, fields),
         )
         return await answer(request, await send(verb, user_id=self.user.pk), html=html)
 

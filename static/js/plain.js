@@ -55,7 +55,7 @@ export class PlainSender {
 
   /** @param {any} frame @param {number} after @param {(event: any) => void} onEvent @returns {Promise<boolean>} whether the end was told */
   async #post(frame, after, onEvent) {
-    const { type, turn_id, confirm, ...fields } = frame;
+    const { type, turn_id, ...fields } = frame;
     const isQuestion = type === "turn.create";
     const url = isQuestion
       ? `${conversationUrl(this.page.id())}messages/?html=true`

@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 from asgiref.testing import ApplicationCommunicator
+from django.db import connection
 from django.test import AsyncClient
+from django.test.utils import CaptureQueriesContext
+
+from conversations import database
+from conversations.database import in_database
 
 PREFIX = "/api/v1/"
 Communicator: Any = ApplicationCommunicator  # asgiref types it in part
@@ -83,3 +89,17 @@ def parse_events(raw: bytes) -> list[dict[str, Any]]:
             assert fields["event"] == data["type"]
             events.append({**data, "id": fields["id"]} if "id" in fields else data)
     return events
+
+
+async def count_queries(rest: Rest, path: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Queries of one request. All of them run in the database threads: for once there is one alone."""
+    database.close_database_threads()
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "POSTGRESQL_THREADS", 1)
+        capture = await in_database(lambda: CaptureQueriesContext(connection))
+        await in_database(capture.__enter__)
+        response = await rest.get(path)
+        await in_database(capture.__exit__, None, None, None)
+    database.close_database_threads()
+    assert response.status_code == 200
+    return len(capture)

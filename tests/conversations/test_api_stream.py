@@ -122,23 +122,25 @@ async def test_it_beats_while_nothing_comes(
 async def test_it_goes_on_and_leaves_nothing_behind_when_the_client_leaves(
     conversation: Conversation, rest: Rest
 ) -> None:
-    body = {"text": "Hello", "model": "demo:0-60-10"}
+    body = {"text": "Hello", "model": "demo:0-1000-20"}
     request = await open_request(messages(conversation), rest, body, accept="text/event-stream")
     assert (await request.receive_output(10))["status"] == 200
     while b"delta" not in (await request.receive_output(10))["body"]:
         pass
-    [live] = get_runtime().streams.values()
+    runtime = get_runtime()
+    [live] = runtime.streams.values()
     assert live.watchers
 
     await request.send_input({"type": "http.disconnect"})
     await request.wait(10)
-    assert live.end is None
-    await asyncio.wait_for(live.ended.wait(), 10)
-
     assert not live.watchers
     assert not any(_listeners.values())
+
+    await asyncio.wait_for(live.reach(live.seq + 5), 10)
+    runtime.stop(live.generation_id)
+    await asyncio.wait_for(live.ended.wait(), 10)
     generation = await in_database(Generation.objects.get, pk=live.generation_id)
-    assert (generation.state, generation.seq) == (State.COMPLETED, 60)
+    assert (generation.state, generation.seq) == (State.STOPPED, live.seq)
 
 
 async def test_it_tells_why_an_answer_failed_as_an_event(conversation: Conversation, rest: Rest) -> None:

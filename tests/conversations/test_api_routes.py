@@ -1,0 +1,122 @@
+"""Every address below /api/v1/ that names an object: 404 for others, 401 for nobody. From the URL map."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from conversations.database import in_database
+from conversations.models import Conversation, Generation, State, Turn
+from tests.conversations.rest import Rest
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+PUBLIC = {"schema/", "docs/"}
+
+
+def routes() -> Iterator[tuple[str, type[Any]]]:
+    """Route below /api/v1/ and the class of its view, but for the last one, which answers everything else."""
+
+    def walk(patterns: list[Any], prefix: str) -> Iterator[tuple[str, type[Any]]]:
+        for pattern in patterns:
+            route = prefix + str(pattern.pattern)
+            if isinstance(pattern, URLResolver):
+                yield from walk(pattern.url_patterns, route)
+            elif isinstance(pattern, URLPattern) and route.startswith("api/v1/") and route != "api/v1/":
+                yield route.removeprefix("api/v1/"), getattr(pattern.callback, "view_class")  # noqa: B009
+
+    yield from walk(get_resolver().url_patterns, "")
+
+
+ROUTES = dict(routes())
+OBJECT_ROUTES = sorted(route for route in ROUTES if "<" in route)
+OWN_ROUTES = sorted(route for route in ROUTES if "<" not in route and route not in PUBLIC)
+
+
+def methods(route: str) -> list[str]:
+    return [method for method in METHODS if hasattr(ROUTES[route], method.lower())]
+
+
+@pytest.fixture
+def objects(conversation: Conversation) -> dict[str, uuid.UUID]:
+    """One of alice's own for each kind of id that a route may hold."""
+    turn = Turn.objects.create(conversation=conversation, turn_id=uuid.uuid4(), text="Hello")
+    turn.chosen = Generation.objects.create(
+        conversation=conversation,
+        turn=turn,
+        model="demo:0-1-0",
+        wanted_output_tokens=1,
+        state=State.COMPLETED,
+        text="Hi",
+    )
+    turn.save()
+    Conversation.objects.filter(pk=conversation.pk).update(head_turn=turn)
+    return {
+        "conversation_id": conversation.pk,
+        "turn_id": turn.turn_id,
+        "generation_id": turn.chosen.pk,
+    }
+
+
+def fill(route: str, objects: dict[str, uuid.UUID]) -> str:
+    for name, value in objects.items():
+        route = route.replace(f"<uuid:{name}>", str(value))
+    assert "<" not in route, f"{route}: this test does not know such an id yet"
+    return route
+
+
+BODY = {"text": "Hello", "title": "Taken over", "model": "demo:0-1-0"}
+
+
+def test_it_has_found_the_routes() -> None:
+    assert len(OBJECT_ROUTES) >= 7
+    assert "conversations/" in OWN_ROUTES
+
+
+@pytest.mark.parametrize("route", OBJECT_ROUTES)
+async def test_it_shows_an_outsider_nothing(
+    route: str, objects: dict[str, uuid.UUID], rest: Rest, outsider: Rest
+) -> None:
+    missing = {name: uuid.uuid4() for name in objects}
+    for method in methods(route):
+        foreign = await outsider.send(method, fill(route, objects), BODY)
+        unknown = await outsider.send(method, fill(route, missing), BODY)
+        assert (foreign.status_code, unknown.status_code) == (404, 404), (method, route)
+        told, plain = foreign.json(), unknown.json()
+        told.pop("request_id"), plain.pop("request_id")
+        assert told == plain
+    assert (await in_database(Conversation.objects.get)).title == ""
+    assert await in_database(Generation.objects.count) == 1
+
+
+@pytest.mark.parametrize("route", OBJECT_ROUTES)
+async def test_it_answers_the_owner(route: str, objects: dict[str, uuid.UUID], rest: Rest) -> None:
+    for method in methods(route):
+        if method == "DELETE":
+            continue
+        response = await rest.send(method, fill(route, objects), BODY)
+        assert response.status_code < 300, (method, route, response.content)
+
+
+@pytest.mark.parametrize("route", OBJECT_ROUTES + OWN_ROUTES)
+async def test_it_asks_everybody_who_they_are(route: str, objects: dict[str, uuid.UUID], rest: Rest) -> None:
+    for method in methods(route):
+        response = await Rest().send(method, fill(route, objects), BODY)
+        assert (response.status_code, response.json()["code"]) == (401, "not_authenticated"), (method, route)
+
+
+async def test_it_does_not_show_a_colleague_a_chat(
+    bob: User, objects: dict[str, uuid.UUID], rest: Rest
+) -> None:
+    from conversations.models import ApiKey
+
+    colleague = Rest((await in_database(ApiKey.create, user=bob))[1])
+    for route in OBJECT_ROUTES:
+        response = await colleague.send(methods(route)[0], fill(route, objects), BODY)
+        assert response.status_code == 404, route
