@@ -44,7 +44,7 @@ def lapse(started: turns.Started) -> None:
 def told() -> int:
     """How many messages wait for a worker."""
     with redis.Redis.from_url(current_app.conf.broker_url) as client:
-        return int(client.llen("celery"))  # type: ignore[arg-type]  # the sync client's type is a union
+        return int(client.llen("celery"))
 
 
 def test_it_leaves_living_ones_alone(alice: User, redis_url: str) -> None:
