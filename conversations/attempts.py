@@ -85,6 +85,10 @@ class Outcome:
     duration_ms: int | None = None
 
 
+# The person no longer waits for it, and nothing was sent for it.
+STOPPED = Outcome(State.STOPPED, finish_reason="stopped", charge="nobody")
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """What to announce after an end: the terminal event and the budgets as they stand now."""
@@ -123,6 +127,8 @@ def claim(generation_id: uuid.UUID, *, owner: str, prepared: Claim | None = None
         ):
             return None
         generation = _load(generation_id)
+        if generation.stop_requested_at is not None:
+            return _close(generation, STOPPED, now)
         try:
             return _prepare(generation, now)
         except (BudgetExceeded, PriceUnknown):
@@ -269,6 +275,8 @@ def postpone(
             return None
         generation = _load(claim.generation_id)
         _pay(claim.hold_id, claim, Outcome(State.WAITING, charge=charge), now)
+        if generation.stop_requested_at is not None:
+            return _close(generation, STOPPED, now)
         if delay_seconds <= HOLD_WAIT_LIMIT_SECONDS:
             try:
                 with transaction.atomic():
@@ -341,6 +349,9 @@ def revive_lapsed(generation: Generation) -> bool:
         )
         if won:
             _pay_without_claim(generation, Outcome(State.WAITING, charge="house"), now)
+            fresh = _load(generation.pk)
+            if fresh.stop_requested_at is not None:
+                _close(fresh, STOPPED, now)
     return won
 
 

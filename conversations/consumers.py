@@ -47,6 +47,19 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
     conversation_id: uuid.UUID
     headers: Headers
 
+    def __init__(self) -> None:
+        self.attachments: dict[uuid.UUID, Attachment] = {}
+        self._wake = asyncio.Event()
+        self._ended: deque[uuid.UUID] = deque(maxlen=ENDED_MEMORY)
+        self._topics: tuple[str, ...] = ()
+        self._chores: list[asyncio.Task[None]] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._leave()
+
     async def dispatch(self, message: dict[str, Any]) -> None:
         # Channels would hop to a thread before each message to close old connections; the database
         # threads of this process look after their own.
@@ -56,9 +69,6 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
     # --- Life of the socket -----------------------------------------------------
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
-        self._chores: list[asyncio.Task[None]] = []
-        self._topics: tuple[str, ...] = ()
-        self.attachments: dict[uuid.UUID, Attachment] = {}
         self.conversation_id = self.scope["url_route"]["kwargs"]["conversation_id"]
         self.headers = dict(self.scope["headers"])
         visitor = await in_database(admit, self.headers, self.conversation_id)
@@ -67,8 +77,6 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             return
         self.visitor = visitor
         self.runtime = get_runtime()
-        self._wake = asyncio.Event()
-        self._ended: deque[uuid.UUID] = deque(maxlen=ENDED_MEMORY)
         self._topics = (conversation_topic(self.conversation_id), user_topic(visitor.user_id))
         await self.base_send({"type": "websocket.accept"})
         for topic in self._topics:
@@ -79,21 +87,24 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
                 logger.warning("channel layer unavailable: %s", type(error).__name__)
         if visitor.live is not None:
             await self._announce_live(visitor.live)
-        self._chores = [asyncio.create_task(self._pump())]
+        self._chores.append(asyncio.create_task(self._pump()))
         self.runtime.doorkeeper.watch(self, visitor.credential, self._on_unwelcome)
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        raise StopConsumer
+
+    async def _leave(self) -> None:
+        """However the socket ended: nothing of this process refers to it any more."""
         if self._topics:
             self.runtime.doorkeeper.forget(self)
+        for attachment in self.attachments.values():
+            attachment.stream.watchers.discard(self._wake.set)
+        for chore in tuple(self._chores):
+            chore.cancel()
         for topic in self._topics:
             unlisten(topic, self.on_event)
             with contextlib.suppress(RedisError, OSError):
                 await self.channel_layer.group_discard(topic, self.channel_name)
-        for attachment in self.attachments.values():
-            attachment.stream.watchers.discard(self._wake.set)
-        for chore in self._chores:
-            chore.cancel()
-        raise StopConsumer
 
     async def _on_unwelcome(self) -> None:
         """The person signed out, was deactivated or lost the key."""
@@ -116,9 +127,9 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         except Exception:
             # Whatever it was, the socket and the answers on it go on. Sending the same ids again is safe.
             logger.exception("a frame could not be handled")
-            await self.send_event(
-                events.error("unavailable", "The server could not do this now. Send it again in a moment.")
-            )
+            detail = "The server could not do this now. Send it again in a moment."
+            with contextlib.suppress(OSError, RuntimeError):  # the client may be gone
+                await self.send_event(events.error("unavailable", detail))
 
     async def _handle(self, frame: frames.AnyFrame) -> None:
         match frame:
@@ -141,11 +152,14 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             await self.send_event(events.turn_refused(turn_id, refusal))
             await in_database(turns.record_refused, refusal)
             return
-        await self.send_event(events.turn_accepted(started.turn_id, started.generation_id, started.estimate))
+        accepted = events.turn_accepted(started.turn_id, started.generation_id, started.estimate)
         if started.replayed:
+            await self.send_event(accepted)
             await self._catch_up(started.generation_id, after_seq=0)
             return
+        # Launched before anything is sent: where the client has gone by now, its answer runs all the same.
         self._attach(launch(self.runtime, started))
+        await self.send_event(accepted)
         await announce_start(started, user_id=self.visitor.user_id)
 
     def _start_in_database(self, frame: frames.StartFrame) -> turns.Started:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Awaitable, Callable
-
-from django.db import Error as DatabaseError
 
 from conversations.database import in_database
 from conversations.socket_auth import Credential, still_welcome
+
+logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 4.0
 
@@ -35,9 +37,11 @@ class Doorkeeper:
                 continue
             try:
                 welcome = await in_database(still_welcome, {credential for _, (credential, _) in watched})
-            except DatabaseError:
-                continue  # unknown is not unwelcome: it is asked again
+            except Exception:
+                logger.exception("sockets could not be checked; they are checked again")
+                continue  # unknown is not unwelcome
             for socket, (credential, close) in watched:
                 if credential not in welcome and socket in self._watched:
                     self.forget(socket)
-                    await close()
+                    with contextlib.suppress(OSError, RuntimeError):  # it has just closed by itself
+                        await close()

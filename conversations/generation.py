@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from conversations import attempts
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 Reason = Literal[
     "stopped", "first_token_timeout", "stalled", "deadline", "over_cap", "handover", "shutdown", "lost"
 ]
@@ -44,6 +50,10 @@ Reason = Literal[
 CAP_SLACK_PERCENT = 125
 CAP_SLACK_TOKENS = 16
 CAP_CHECK_CHARACTERS = 2000
+# PostgreSQL takes no NUL, and half a surrogate pair is no text at all.
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# While the database is away an end is tried again, at most for a lease: then the sweeper has it.
+INSIST_SECONDS = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
 
 
 @dataclass(slots=True, eq=False)
@@ -69,14 +79,20 @@ class Attempt:
 
     def cancel(self, reason: Reason) -> None:
         """Stop the attempt; the first reason holds."""
-        if self.cancelled is None and not self.concluding:
+        if self.concluding:
+            return
+        if self.cancelled is None:
             self.cancelled = reason
             self.task.cancel()
+        elif reason == "stopped" and self.cancelled in ("handover", "shutdown"):
+            self.cancelled = reason  # what a person has stopped is not handed over
 
     def take(self, text: str) -> bool:
         """Add a delta. False when more was received than was asked for: it must be cut here."""
         if self.stream.seq >= self.claim.output_cap_tokens:  # a delta is at least a token
             return False
+        if UNSTORABLE.search(text):
+            text = UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
         if self.first_token_at is None and any(character.isalnum() for character in text):
             self.first_token_at = time.monotonic()
         self.stream.append(text)
@@ -203,9 +219,7 @@ async def _conclude(attempt: Attempt, error: LLMError | None, runtime: Runtime) 
     appointment = _next_attempt(attempt, error)
     if appointment is not None:
         reason, delay, charge = appointment
-        postponed = await in_database(
-            attempts.postpone, claim, reason=reason, delay_seconds=delay, charge=charge
-        )
+        postponed = await _insist(attempts.postpone, claim, reason=reason, delay_seconds=delay, charge=charge)
         if isinstance(postponed, Generation):
             await runtime.announce_waiting(postponed)
         elif postponed is not None:
@@ -215,10 +229,21 @@ async def _conclude(attempt: Attempt, error: LLMError | None, runtime: Runtime) 
     if outcome.text:
         # Rendering a long answer takes tens of milliseconds: not in the loop, not in a database thread.
         outcome = replace(outcome, html=await asyncio.to_thread(to_html, outcome.text))
-    ended = await in_database(attempts.finish, claim, outcome)
+    ended = await _insist(attempts.finish, claim, outcome)
     if ended is not None:
         await runtime.announce_end(claim.generation_id, ended)
         _log_end(attempt, ended, error)
+
+
+async def _insist(verb: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a verb that is fenced by the epoch, again while the database is out of reach."""
+    for pause in INSIST_SECONDS:
+        try:
+            return await in_database(verb, *args, **kwargs)
+        except (InterfaceError, OperationalError):
+            logger.warning("the database is out of reach at the end of an attempt; trying again")
+            await asyncio.sleep(pause)
+    return await in_database(verb, *args, **kwargs)
 
 
 def _next_attempt(attempt: Attempt, error: LLMError | None) -> tuple[WaitingReason, float, Charge] | None:

@@ -148,8 +148,8 @@ class Attachment:
     def resume(self, after_seq: int) -> None:
         """Continue after ``after_seq``. A number this generation has not reached yet starts it over."""
         stream = self.stream
-        if stream.caught_up and after_seq > stream.seq:
-            self.epoch, self.cursor = 0, 0
+        if after_seq == 0 or (stream.caught_up and after_seq > stream.seq):
+            self.epoch, self.cursor = 0, 0  # announced anew, so that the reader starts with nothing
         else:
             self.epoch, self.cursor = stream.epoch, after_seq
         self.held = False

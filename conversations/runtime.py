@@ -16,7 +16,6 @@ from collections.abc import Coroutine
 from typing import Any
 
 from django.conf import settings
-from django.db import Error as DatabaseError
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -29,7 +28,7 @@ from conversations.generation import Attempt, run_generation
 from conversations.hints import ended_notice, started_notice, tell_worker
 from conversations.live import LiveStream
 from conversations.models import Generation
-from conversations.stream_log import LogReader, LogWriter, connect
+from conversations.stream_log import LogReader, LogWriter, connect, connect_to_write
 from llm.registry import aclose_all
 
 logger = logging.getLogger(__name__)
@@ -54,7 +53,8 @@ class Runtime:
         self._runs: set[asyncio.Task[None]] = set()
         self._chores: set[asyncio.Task[Any]] = set()
         self.doorkeeper = Doorkeeper()
-        self._client = connect()
+        self._client = connect_to_write()
+        self._ear = connect()
         self.log = LogWriter(self._client)
         self._reader = LogReader(connect(), self._on_log_end)
         self._renewed_at = time.monotonic()
@@ -74,9 +74,11 @@ class Runtime:
 
     def spawn(self, generation_id: uuid.UUID, prepared: Claim | None = None) -> asyncio.Task[None]:
         """Run the generation as a task of its own, which no socket owns."""
-        task = asyncio.create_task(
-            run_generation(generation_id, self, prepared), name=f"generation {generation_id}"
-        )
+        if self.draining:
+            run: Coroutine[Any, Any, None] = _hand_over(generation_id)
+        else:
+            run = run_generation(generation_id, self, prepared)
+        task = asyncio.create_task(run, name=f"generation {generation_id}")
         self._runs.add(task)
         task.add_done_callback(self._run_done)
         return task
@@ -116,6 +118,10 @@ class Runtime:
         generation_id = attempt.claim.generation_id
         if self.attempts.get(generation_id) is attempt:
             del self.attempts[generation_id]
+        if attempt.stream.end is None:
+            # It waits, or another process has it: from now on this one only follows.
+            attempt.stream.local = attempt.stream.caught_up = False
+            self.log.begin(attempt.stream)
 
     def stop(self, generation_id: uuid.UUID) -> bool:
         """Stop the answer if this process writes it. False: the database must be asked."""
@@ -123,7 +129,7 @@ class Runtime:
         if attempt is None or attempt.concluding:
             return False
         attempt.cancel("stopped")
-        return True
+        return attempt.cancelled == "stopped"
 
     async def stop_elsewhere(self, generation_id: uuid.UUID) -> None:
         """Ask the process that writes it; its heartbeat finds the request in the database anyway."""
@@ -242,47 +248,54 @@ class Runtime:
         """Ends whose notice was lost are found in the database."""
         while True:
             await asyncio.sleep(RECONCILE_SECONDS)
-            followed = [stream for stream in self.streams.values() if not stream.local]
-            for stream in followed:
-                if not stream.watchers and stream.generation_id not in self.attempts:
-                    self._reader.forget(stream)
-                    self.streams.pop(stream.generation_id, None)
-            watched = [stream.generation_id for stream in followed if stream.watchers]
-            if not watched:
-                continue
             try:
-                rows = await in_database(_states, watched)
-            except DatabaseError:
+                await self._reconcile()
+            except Exception:
+                logger.exception("followed answers could not be compared; they are compared again")
+
+    async def _reconcile(self) -> None:
+        followed = [stream for stream in self.streams.values() if not stream.local]
+        for stream in followed:
+            if not stream.watchers and stream.generation_id not in self.attempts:
+                self._reader.forget(stream)
+                self.streams.pop(stream.generation_id, None)
+        watched = [stream.generation_id for stream in followed if stream.watchers]
+        if not watched:
+            return
+        rows = await in_database(_states, watched)
+        for generation_id, is_live, epoch in rows:
+            found = self.streams.get(generation_id)
+            if found is None or found.local:
                 continue
-            for generation_id, is_live, epoch in rows:
-                found = self.streams.get(generation_id)
-                if found is None or found.local:
-                    continue
-                if not is_live:
-                    self._keep(self._end_by_database(found))
-                elif epoch > found.epoch:
-                    self.follow(found, epoch)
+            if not is_live:
+                self._keep(self._end_by_database(found))
+            elif epoch > found.epoch:
+                self.follow(found, epoch)
 
     # --- Heartbeat --------------------------------------------------------------
 
     async def _beat_loop(self) -> None:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            try:
-                await self._beat()
-            except DatabaseError:
-                logger.exception("heartbeat failed; it is tried again")
+            await self._beat()
 
     async def _beat(self) -> None:
         now = time.monotonic()
         renew = now - self._renewed_at >= settings.LEASE_SECONDS / 3
-        running = [a for a in self.attempts.values() if renew or a.stream.seq > a.beaten_seq]
+        running = [
+            a for a in self.attempts.values() if renew or a.stream.seq > a.beaten_seq or not a.stream.seq
+        ]
         if not running:
             return
         for begin in range(0, len(running), BEAT_CHUNK):
             chunk = running[begin : begin + BEAT_CHUNK]
             beats = [self._beat_of(attempt) for attempt in chunk]
-            answers = await in_database(attempts.beat, beats, renew=renew)
+            try:
+                answers = await in_database(attempts.beat, beats, renew=renew)
+            except Exception:
+                # One text that cannot be stored must not cost the others their lease.
+                logger.exception("a heartbeat failed; it is tried again")
+                continue
             for attempt, sent in zip(chunk, beats, strict=True):
                 self._take_answer(attempt, sent, answers.get(sent.generation_id))
         if renew:
@@ -312,12 +325,15 @@ class Runtime:
     async def _control_loop(self) -> None:
         while True:
             try:
-                async with self._client.pubsub() as pubsub:
+                async with self._ear.pubsub() as pubsub:
                     await pubsub.subscribe(CONTROL_CHANNEL)
                     async for message in pubsub.listen():
                         if message["type"] == "message":
                             self.stop(uuid.UUID(message["data"].decode()))
-            except (RedisError, OSError, ValueError):
+            except (RedisError, OSError):
+                await asyncio.sleep(RECONNECT_SECONDS)
+            except Exception:
+                logger.exception("a request to stop could not be read; it goes on")
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     # --- The end of the process ----------------------------------------------------
@@ -346,6 +362,7 @@ class Runtime:
         await self.log.close()
         await self._reader.client.aclose()
         await self._client.aclose()
+        await self._ear.aclose()
         await aclose_all()
 
     def _keep(self, coroutine: Coroutine[Any, Any, Any]) -> None:
@@ -357,6 +374,11 @@ class Runtime:
         self._chores.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("a chore of the runtime failed", exc_info=error)
+
+
+async def _hand_over(generation_id: uuid.UUID) -> None:
+    """This process takes nothing new: another one is told."""
+    await asyncio.to_thread(tell_worker, generation_id)
 
 
 def _states(generation_ids: list[uuid.UUID]) -> list[tuple[uuid.UUID, bool, int]]:
@@ -379,6 +401,12 @@ def get_runtime() -> Runtime:
 
 async def shut_down(*, seconds: float) -> None:
     """Drain the runtime of the running loop, if it has one."""
-    runtime = _runtimes.pop(asyncio.get_running_loop(), None)
-    if runtime is not None:
+    loop = asyncio.get_running_loop()
+    runtime = _runtimes.get(loop)
+    if runtime is None:
+        return
+    try:
         await runtime.drain(seconds=seconds)
+    finally:
+        # Not before: what arrives meanwhile must find the one that takes nothing new.
+        _runtimes.pop(loop, None)

@@ -33,6 +33,7 @@ KEY_LIFE_AFTER_END_SECONDS = 300
 READ_BLOCK_MS = 1000
 READ_COUNT = 200
 RECONNECT_SECONDS = 0.5
+WRITE_TIMEOUT_SECONDS = 2.0
 
 
 def log_key(generation_id: uuid.UUID, epoch: int) -> str:
@@ -40,8 +41,15 @@ def log_key(generation_id: uuid.UUID, epoch: int) -> str:
 
 
 def connect() -> redis.asyncio.Redis:
-    # Blocking reads outlast redis-py's default read time-out.
+    """For blocking reads, which outlast any time-out."""
     return redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_timeout=None)
+
+
+def connect_to_write() -> redis.asyncio.Redis:
+    """For writing: a Valkey that accepts and does not answer must not hold up an answer."""
+    return redis.asyncio.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=WRITE_TIMEOUT_SECONDS, socket_connect_timeout=WRITE_TIMEOUT_SECONDS
+    )
 
 
 def read_log(generation_id: uuid.UUID, epoch: int) -> list[str]:
@@ -66,18 +74,21 @@ class LogWriter:
         self.client = client
         self._written: dict[LiveStream, int] = {}  # seq of the last delta in the log
         self._dirty: set[LiveStream] = set()
+        self._work = asyncio.Event()
         self._at_once = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def note(self, stream: LiveStream) -> None:
         """The stream has a new delta. The first one is written at once."""
         self._dirty.add(stream)
+        self._work.set()
         if stream.seq <= 1:
             self._at_once.set()
 
     def begin(self, stream: LiveStream) -> None:
-        """A new epoch has a log of its own."""
+        """A new epoch has a log of its own; also called when a stream is given up."""
         self._written.pop(stream, None)
+        self._dirty.discard(stream)
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._loop(), name="stream log writer")
@@ -106,10 +117,15 @@ class LogWriter:
 
     async def _loop(self) -> None:
         while True:
-            if not self._dirty:
-                await self._at_once.wait()
+            await self._work.wait()
+            self._work.clear()
             self._at_once.clear()
-            if not await self._flush():
+            try:
+                reached = await self._flush()
+            except Exception:
+                logger.exception("the stream log could not be written; it goes on")
+                reached = False
+            if not reached:
                 await asyncio.sleep(RECONNECT_SECONDS)
             with contextlib.suppress(TimeoutError):
                 # A first delta cuts the pause short.
@@ -122,7 +138,7 @@ class LogWriter:
         if not streams:
             return True
         pipeline = self.client.pipeline(transaction=False)
-        plan: list[tuple[LiveStream, int, int]] = []
+        plan: list[tuple[LiveStream, int, int, int]] = []
         for stream in streams:
             written = self._written.get(stream, 0)
             if written == stream.seq:
@@ -131,16 +147,20 @@ class LogWriter:
             pipeline.xadd(key, {"d": _record(stream, written)}, nomkstream=written > 0)
             if written == 0:
                 pipeline.expire(key, KEY_LIFE_SECONDS)
-            plan.append((stream, written, stream.seq))
+            plan.append((stream, stream.epoch, written, stream.seq))
         try:
             replies = await pipeline.execute()
         except (RedisError, OSError):
             self._dirty.update(streams)
+            self._work.set()
             return False
-        for (stream, written, seq), reply in zip(plan, _record_replies(plan, replies), strict=True):
+        for (stream, epoch, written, seq), reply in zip(plan, _record_replies(plan, replies), strict=True):
+            if stream.end is not None or stream.epoch != epoch:
+                continue  # it ended, or began anew, while this was on its way
             if reply is None and written > 0:
                 self._written[stream] = 0  # the key is gone: write everything again
                 self._dirty.add(stream)
+                self._work.set()
             else:
                 self._written[stream] = seq
         return True
@@ -150,11 +170,11 @@ def _record(stream: LiveStream, after_seq: int) -> bytes:
     return orjson.dumps([after_seq + 1, stream.deltas[after_seq:]])
 
 
-def _record_replies(plan: list[tuple[LiveStream, int, int]], replies: list[Any]) -> list[Any]:
+def _record_replies(plan: list[tuple[LiveStream, int, int, int]], replies: list[Any]) -> list[Any]:
     """The replies to XADD, without those to EXPIRE that follow a first record."""
     result = []
     position = 0
-    for _, written, _ in plan:
+    for _, _, written, _ in plan:
         result.append(replies[position])
         position += 1 if written > 0 else 2
     return result
@@ -199,7 +219,10 @@ class LogReader:
             answer = await self._read_or_change()
             if answer is None:
                 continue
-            await self._take(answer)
+            try:
+                await self._take(answer)
+            except Exception:
+                logger.exception("a record of the stream log could not be read; it goes on")
 
     async def _read_or_change(self) -> Any:
         """The next records; None when the set of followed streams changed, or Valkey was out of reach.

@@ -40,7 +40,11 @@ def sweep_once() -> Swept:
     now = timezone.now()
     lapsed = Generation.objects.lapsed(now).select_related("turn", "conversation").order_by("pk")
     for generation in lapsed[:LIMIT]:
-        _close_or_revive(generation, swept)
+        try:
+            _close_or_revive(generation, swept)
+        except Exception:
+            # One that cannot be closed must not keep the others from it.
+            logger.exception("generation %s could not be swept", generation.pk)
     # What was just revived is due at once.
     for generation in Generation.objects.due(timezone.now()).order_by("pk")[:LIMIT]:
         swept.told += _tell(generation)

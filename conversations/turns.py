@@ -185,6 +185,7 @@ def stop_turn(*, user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID) -
     with transaction.atomic():
         generation = (
             Generation.objects.live()
+            .select_for_update(of=("self",))
             .select_related("turn", "conversation")
             .filter(
                 conversation_id=conversation_id,

@@ -93,6 +93,31 @@ async def test_it_brings_every_delta_to_a_follower_in_order(writer: LogWriter, f
     assert follower.ended == [copy]
 
 
+async def test_it_brings_each_delta_of_a_slow_answer_without_waiting_for_others(
+    writer: LogWriter, follower: Follower
+) -> None:
+    stream = begin(writer)
+    copy: LiveStream | None = None
+    for number in range(1, 5):
+        await say(writer, stream, f"{number} ")
+        copy = copy or follower.follow(stream)
+        await until(copy, number)
+        # Longer than the writer's pause: it has gone to sleep by the next delta.
+        await asyncio.sleep(stream_log.FLUSH_SECONDS * 1.5)
+
+
+async def test_it_keeps_nothing_of_an_answer_that_has_ended(writer: LogWriter) -> None:
+    stream = begin(writer)
+    await say(writer, stream, "a", "b")
+    flushing = asyncio.create_task(writer._flush())
+    await asyncio.sleep(0)
+    stream.finish({"type": "generation.completed"})
+    await writer.end(stream)
+    await flushing
+    assert not writer._written
+    assert not writer._dirty
+
+
 async def test_it_brings_all_that_was_written_before_to_a_late_follower(
     writer: LogWriter, follower: Follower
 ) -> None:

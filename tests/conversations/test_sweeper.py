@@ -178,3 +178,42 @@ def test_it_goes_on_without_a_broker(alice: User, redis_url: str, monkeypatch: p
         created_at=timezone.now() - timedelta(minutes=1)
     )
     assert sweep_once().told == 0
+
+
+def test_a_stop_is_not_lost_when_the_attempt_is_put_off(alice: User, redis_url: str) -> None:
+    started = ask(alice)
+    claimed = claim(started)
+    Generation.objects.filter(pk=started.generation_id).update(stop_requested_at=timezone.now())
+    ended = attempts.postpone(claimed, reason=WaitingReason.RATE_LIMIT, delay_seconds=5, charge="nobody")
+    assert isinstance(ended, attempts.Ended)
+    assert Generation.objects.get(pk=started.generation_id).state == State.STOPPED
+    assert not Hold.objects.alive().exists()
+    assert not LedgerEntry.objects.exists()
+
+
+def test_a_stop_is_not_lost_when_the_process_dies(alice: User, redis_url: str) -> None:
+    started = ask(alice)
+    claim(started)
+    Generation.objects.filter(pk=started.generation_id).update(stop_requested_at=timezone.now())
+    lapse(started)
+    sweep_once()
+    assert Generation.objects.get(pk=started.generation_id).state == State.STOPPED
+    assert told() == 0
+
+
+def test_one_that_cannot_be_swept_keeps_no_other_from_it(
+    alice: User, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = ask(alice), ask(alice)
+    for started in (first, second):
+        claim(started)
+        lapse(started)
+    revive = attempts.revive_lapsed
+
+    def fail_for_the_first(generation: Generation) -> bool:
+        if generation.pk == first.generation_id:
+            raise RuntimeError
+        return revive(generation)
+
+    monkeypatch.setattr(attempts, "revive_lapsed", fail_for_the_first)
+    assert sweep_once().revived == 1
