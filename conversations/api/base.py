@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.parsers import BaseParser, JSONParser
+from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
@@ -24,8 +24,13 @@ from conversations.api.problems import Problem
 from conversations.database import in_database
 
 
-class BoundedJSONParser(JSONParser):
-    """JSON objects up to ``DATA_UPLOAD_MAX_MEMORY_SIZE`` bytes; everything else is a plain error."""
+class BoundedJSONParser(BaseParser):
+    """JSON objects up to ``DATA_UPLOAD_MAX_MEMORY_SIZE`` bytes; everything else is a plain error.
+
+    No JSONParser of the framework: for those it reads the whole body into memory first.
+    """
+
+    media_type = "application/json"
 
     def parse(
         self,

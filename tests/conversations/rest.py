@@ -9,7 +9,6 @@ import pytest
 from asgiref.testing import ApplicationCommunicator
 from django.db import connection
 from django.test import AsyncClient
-from django.test.utils import CaptureQueriesContext
 
 from conversations import database
 from conversations.database import in_database
@@ -93,13 +92,20 @@ def parse_events(raw: bytes) -> list[dict[str, Any]]:
 
 async def count_queries(rest: Rest, path: str, monkeypatch: pytest.MonkeyPatch) -> int:
     """Queries of one request. All of them run in the database threads: for once there is one alone."""
+    counted = 0
+
+    def count(execute: Any, *call: Any) -> Any:
+        nonlocal counted
+        counted += 1
+        return execute(*call)
+
     database.close_database_threads()
     with monkeypatch.context() as patch:
         patch.setattr(database, "POSTGRESQL_THREADS", 1)
-        capture = await in_database(lambda: CaptureQueriesContext(connection))
-        await in_database(capture.__enter__)
+        await in_database(lambda: connection.execute_wrappers.append(count))
         response = await rest.get(path)
-        await in_database(capture.__exit__, None, None, None)
-    database.close_database_threads()
+        await in_database(lambda: connection.execute_wrappers.remove(count))
+        database.close_database_threads()
     assert response.status_code == 200
-    return len(capture)
+    assert counted
+    return counted

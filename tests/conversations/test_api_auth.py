@@ -7,9 +7,11 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import AsyncClient
+from django.test import AsyncClient, RequestFactory
 from django.utils import timezone
+from rest_framework.request import Request
 
+from conversations.api.authentication import SessionAuthentication
 from conversations.database import in_database
 from conversations.models import ApiKey, Conversation
 from tests.conversations.rest import Rest
@@ -99,6 +101,12 @@ async def test_it_refuses_a_session_without_csrf_on_every_change(
 async def test_it_lets_no_cookie_help_a_wrong_key(alice: User, rest: Rest) -> None:
     both = Rest(NONE, client=await signed_in(alice, checks=False))
     assert (await both.get("conversations/")).status_code == 401
+
+
+def test_it_looks_at_no_session_beside_any_authorization(alice: User) -> None:
+    asked = RequestFactory().get("/api/v1/models/", headers={"Authorization": "Later of-another-kind"})
+    asked.user = alice
+    assert SessionAuthentication().authenticate(Request(asked)) is None
 
 
 async def test_it_believes_the_key_and_not_the_cookie_beside_it(

@@ -130,6 +130,14 @@ async def test_it_reads_a_body_without_a_length(conversation: Conversation, rest
     assert (status, answer["seq"]) == (200, 5)
 
 
+async def test_it_reads_no_more_of_a_body_than_the_limit(conversation: Conversation, rest: Rest) -> None:
+    body = {"text": "x" * 1_100_000}
+    for chunked in (True, False):
+        request = await open_request(messages(conversation), rest, body, chunked=chunked)
+        status, problem = await _response(request)
+        assert (status, problem["code"]) == (413, "body_too_large")
+
+
 async def test_it_goes_on_when_the_client_leaves(conversation: Conversation, rest: Rest) -> None:
     request = await open_request(messages(conversation), rest, {"text": "Hello", "model": "demo:0-60-10"})
     await _until(lambda: bool(get_runtime().attempts))
