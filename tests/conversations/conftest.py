@@ -9,8 +9,10 @@ from typing import Any
 import orjson
 import pytest
 import pytest_asyncio
+from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
+from django.db import connections
 
 from conversations.database import close_database_threads, in_database
 from conversations.models import ApiKey, Conversation
@@ -116,6 +118,8 @@ async def rest(transactional_db: None, alice_key: str) -> AsyncIterator[Rest]:
     """REST requests of alice's program."""
     yield Rest(alice_key)
     await shut_down(seconds=0)
+    # Middleware that is synchronous runs in a thread of its own.
+    await sync_to_async(connections.close_all)()
     close_database_threads()
 
 
