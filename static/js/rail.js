@@ -2,11 +2,11 @@
 // The list of conversations: rename, pin, archive, delete with undo, search; it follows other tabs.
 
 import { grouped } from "./rail_order.js";
+import { fill, newRow, titleOf } from "./rail_row.js";
+import { RailSearch } from "./rail_search.js";
 import { renameInPlace } from "./rename.js";
 import { conversationUrl, request } from "./server.js";
-
-const UNDO_MS = 7000;
-const SEARCH_DELAY_MS = 200;
+import { Toast } from "./toast.js";
 
 /**
  * @typedef {object} Callbacks
@@ -25,19 +25,21 @@ export class Rail {
     this.list = this.#part("rail-list");
     this.found = this.#part("rail-found");
     this.menu = /** @type {HTMLElement} */ (root.querySelector("#rail-menu"));
-    this.search = /** @type {HTMLFormElement} */ (root.querySelector(".rail-search"));
-    this.query = /** @type {HTMLInputElement} */ (this.search.querySelector("input"));
     /** The row whose menu is open. @type {HTMLElement | null} */
     this.chosen = null;
-    /** @type {{ commit: () => void, cancel: () => void, timer: ReturnType<typeof setTimeout> } | null} */
-    this.undoable = null;
-    this.searches = 0;
+    this.toast = new Toast(this.#part("toast"), {
+      onUndone: () => {
+        callbacks.say("Undone");
+        this.#focusList();
+      },
+    });
+    this.search = new RailSearch(root, {
+      template, current: callbacks.current, say: callbacks.say, fail: (text) => this.toast.show(text),
+    });
     root.addEventListener("click", (event) => this.#click(event));
     this.menu.addEventListener("toggle", () => {
       if (!this.menu.matches(":popover-open")) this.chosen?.querySelector(".rail-more")?.removeAttribute("aria-expanded");
     });
-    this.#wireSearch();
-    addEventListener("pagehide", () => this.#commit());
   }
 
   /** @param {string} name @returns {HTMLElement} */
@@ -82,8 +84,7 @@ export class Rail {
 
   /** @param {string} id @param {string} title @param {DOMStringMap} [known] of a row that a search has found */
   #add(id, title, known) {
-    const copy = /** @type {DocumentFragment} */ (this.template.content.cloneNode(true));
-    const row = /** @type {HTMLElement} */ (copy.firstElementChild);
+    const row = newRow(this.template);
     row.dataset.id = id;
     row.dataset.group = known?.group ?? "Today";
     row.dataset.updated = known?.updated ?? String(Date.now() / 1000);
@@ -181,7 +182,7 @@ export class Rail {
       const pinned = !row.hasAttribute("data-pinned");
       this.#pin(id, pinned);
       this.#change(id, { pinned }, () => this.#pin(id, !pinned));
-      this.toast(pinned ? "Pinned" : "Unpinned");
+      this.toast.show(pinned ? "Pinned" : "Unpinned");
     } else if (action === "archive") this.#toggleArchive(row, id);
     else if (action === "delete") this.#delete(row, id);
   }
@@ -196,7 +197,7 @@ export class Rail {
   #change(id, changes, undo) {
     request("PATCH", conversationUrl(id), changes).catch((error) => {
       undo();
-      this.toast(error.message);
+      this.toast.show(error.message);
     });
   }
 
@@ -214,8 +215,8 @@ export class Rail {
     };
     this.#change(id, { archived }, back);
     this.#focusList();
-    if (!archived) this.toast("Taken out of the archive");
-    else this.toast("Archived", { cancel: () => (back(), this.#change(id, { archived: false }, () => {})), commit: () => {} });
+    if (!archived) this.toast.show("Taken out of the archive");
+    else this.toast.show("Archived", { cancel: () => (back(), this.#change(id, { archived: false }, () => {})), commit: () => {} });
   }
 
   /** The row goes at once; the server is told when nobody wants it back. @param {HTMLElement} row @param {string} id */
@@ -231,14 +232,14 @@ export class Rail {
       }
     };
     this.#focusList();
-    this.toast("Deleted", {
+    this.toast.show("Deleted", {
       cancel: back,
       commit: () => {
         request("DELETE", conversationUrl(id), undefined, { keepalive: true })
           .then(() => id === this.callbacks.current() && this.callbacks.onGone())
           .catch((error) => {
             back();
-            this.toast(error.message);
+            this.toast.show(error.message);
           });
       },
     });
@@ -246,134 +247,7 @@ export class Rail {
 
   /** The focus is not lost with the row that had it. */
   #focusList() {
-    const next = this.root.querySelector(".rail-list:not([hidden]) .rail-item") ?? this.query;
+    const next = this.root.querySelector(".rail-list:not([hidden]) .rail-item") ?? this.search.query;
     /** @type {HTMLElement} */ (next).focus();
   }
-
-  /** One sentence, and a way back for a while. @param {string} text @param {{ commit: () => void, cancel: () => void }} [undo] */
-  toast(text, undo) {
-    this.#commit();
-    const box = this.#part("toast");
-    const button = /** @type {HTMLButtonElement} */ (this.#part("toast-undo"));
-    this.#part("toast-text").textContent = text;
-    button.hidden = !undo;
-    box.dataset.shown = "true";
-    const timer = setTimeout(() => {
-      this.#commit();
-      if (this.#part("toast-text").textContent === text) this.#hideToast();
-    }, undo ? UNDO_MS : UNDO_MS / 2);
-    this.undoable = { commit: undo?.commit ?? (() => {}), cancel: undo?.cancel ?? (() => {}), timer };
-    button.onclick = () => {
-      clearTimeout(timer);
-      this.undoable = null;
-      undo?.cancel();
-      this.#hideToast();
-      this.callbacks.say("Undone");
-      this.#focusList();
-    };
-  }
-
-  #hideToast() {
-    const box = this.#part("toast");
-    delete box.dataset.shown;
-    this.#part("toast-text").textContent = "";
-    this.#part("toast-undo").hidden = true;
-  }
-
-  #commit() {
-    const { undoable } = this;
-    if (!undoable) return;
-    this.undoable = null;
-    clearTimeout(undoable.timer);
-    undoable.commit();
-  }
-
-  // --- Search -------------------------------------------------------------------------
-
-  #wireSearch() {
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    let timer;
-    this.query.addEventListener("input", () => {
-      clearTimeout(timer);
-      timer = setTimeout(() => this.#find(this.query.value.trim()), SEARCH_DELAY_MS);
-    });
-    this.search.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#find(this.query.value.trim());
-    });
-    this.query.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !this.query.value) return;
-      event.preventDefault();
-      event.stopPropagation();
-      this.query.value = "";
-      this.#find("");
-    });
-    this.#part("archive-link").addEventListener("click", (event) => {
-      event.preventDefault();
-      this.query.value = "";
-      if (this.found.hidden || this.#part("found-heading").textContent === "Found") this.#find("", true);
-      else this.#find("");
-    });
-  }
-
-  /** @param {string} query @param {boolean} [archived] */
-  async #find(query, archived = false) {
-    const number = (this.searches += 1);
-    if (!query && !archived) {
-      this.found.hidden = true;
-      this.list.hidden = false;
-      this.#part("archive-word").textContent = "Archived";
-      return;
-    }
-    const parameters = new URLSearchParams(archived ? { archived: "1" } : { q: query });
-    try {
-      const { results } = await request("GET", `${this.search.dataset.url}?${parameters}`);
-      // A later search may have been answered before.
-      if (number === this.searches) this.#showFound(results, archived);
-    } catch (error) {
-      this.toast(/** @type {Error} */ (error).message);
-    }
-  }
-
-  /** @param {any[]} results @param {boolean} archived */
-  #showFound(results, archived) {
-    const rows = results.map((one) => {
-      const copy = /** @type {DocumentFragment} */ (this.template.content.cloneNode(true));
-      const row = /** @type {HTMLElement} */ (copy.firstElementChild);
-      row.dataset.id = one.id;
-      row.toggleAttribute("data-archived", one.archived);
-      row.dataset.group = one.group;
-      row.dataset.updated = String(one.updated);
-      row.toggleAttribute("data-pinned", one.pinned);
-      fill(row, one.id, one.title);
-      if (one.id === this.callbacks.current()) row.querySelector("a")?.setAttribute("aria-current", "page");
-      if (one.snippet) {
-        const snippet = document.createElement("span");
-        snippet.className = "snippet";
-        snippet.textContent = one.snippet;
-        row.querySelector("a")?.append(snippet);
-      }
-      return row;
-    });
-    this.#part("found-heading").textContent = archived ? "Archived" : "Found";
-    this.#part("found-rows").replaceChildren(...rows);
-    this.#part("found-none").hidden = rows.length > 0;
-    this.#part("archive-word").textContent = archived ? "All conversations" : "Archived";
-    this.found.hidden = false;
-    this.list.hidden = true;
-    this.callbacks.say(`${rows.length} ${rows.length === 1 ? "conversation" : "conversations"}`);
-  }
-}
-
-/** @param {Element} row */
-const titleOf = (row) => row.querySelector("[data-field=row-title]")?.textContent ?? "";
-
-/** @param {Element} row @param {string} id @param {string} title */
-function fill(row, id, title) {
-  const words = title || "Untitled";
-  const link = row.querySelector("a");
-  if (link) link.href = `/c/${id}/`;
-  const text = row.querySelector("[data-field=row-title]");
-  if (text) text.textContent = words;
-  row.querySelector(".rail-more")?.setAttribute("aria-label", `Options for ${words}`);
 }

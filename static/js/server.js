@@ -44,3 +44,6 @@ export async function request(method, url, body, options = {}) {
 
 /** The address of a conversation for programs. @param {string} id */
 export const conversationUrl = (id) => `/api/v1/conversations/${id}/`;
+
+/** The page of a conversation. @param {string} id */
+export const conversationPage = (id) => `/c/${id}/`;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { emptyThread, isBusy, liveGeneration, newGeneration, reduce, shownText } from "../../static/js/thread.js";
+import { reduce } from "../../static/js/reduce.js";
+import { emptyThread, isBusy, liveGeneration, newGeneration, shownText } from "../../static/js/thread.js";
 
 const TURN = "t1";
 const GENERATION = "g1";

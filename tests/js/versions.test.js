@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { emptyThread, isBusy, liveGeneration, reduce } from "../../static/js/thread.js";
+import { reduce } from "../../static/js/reduce.js";
+import { emptyThread, isBusy, liveGeneration } from "../../static/js/thread.js";
 
 /** Runs events through the reducer and gathers the effects. */
 function play(events, thread = emptyThread()) {

@@ -1,0 +1,32 @@
+// @ts-check
+// Copying: an answer as Markdown, code as it stands. The button says whether it worked.
+
+import { shownText } from "./thread.js";
+
+const SHOWN_MS = 1600;
+
+/** The Markdown of an answer: known if it was streamed here, else asked for. @param {import("./thread.js").Generation} generation @param {string} url of the conversation */
+export async function markdownOf(generation, url) {
+  if (generation.text) return shownText(generation);
+  const response = await fetch(`${url}answers/${generation.id}.md`);
+  if (!response.ok) throw new Error(`${response.status}`);
+  return response.text();
+}
+
+/** @param {string | Promise<string>} text @param {Element | null | undefined} button @param {(text: string) => void} say */
+export async function copy(text, button, say) {
+  let word = "Copied";
+  try {
+    await navigator.clipboard.writeText(await text);
+  } catch {
+    word = "Copying did not work";
+  }
+  say(word);
+  const label = button?.querySelector("[data-field=label]") ?? button;
+  if (!label) return;
+  const before = label.textContent;
+  label.textContent = word;
+  setTimeout(() => {
+    label.textContent = before;
+  }, SHOWN_MS);
+}

@@ -1,0 +1,130 @@
+// @ts-check
+// The line to the server: a socket, or plain requests where no socket gets through; and what the page
+// says about it.
+
+import { idOf } from "./open_conversation.js";
+import { PlainSender } from "./plain.js";
+import { ConversationSocket } from "./socket.js";
+
+const BLOCKED_AFTER_ATTEMPTS = 3;
+const NOT_QUESTIONS = new Set(["stream.resume", "turn.stop"]);
+
+/**
+ * @typedef {object} Page
+ * @property {HTMLElement} root @property {() => import("./thread.js").Thread} thread
+ * @property {(event: any) => void} dispatch @property {(text: string) => void} say
+ * @property {import("./banner.js").Banner} banner
+ * @property {import("./open_conversation.js").OpenConversation} conversation
+ */
+
+export class Line {
+  /** @param {Page} page @param {HTMLElement} mark shown in the status bar while there is no connection */
+  constructor(page, mark) {
+    this.page = page;
+    this.mark = mark;
+    /** @type {ConversationSocket | null} */
+    this.socket = null;
+    this.wasConnected = false;
+    this.plain = new PlainSender({ id: () => page.conversation.id, dispatch: page.dispatch });
+    /** Every frame that asks for an answer, by the id that the server will name: a refused one may be sent otherwise. @type {Map<string, any>} */
+    this.asked = new Map();
+  }
+
+  connect() {
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const url = `${scheme}://${location.host}/ws/conversations/${this.page.conversation.id}/`;
+    this.socket = new ConversationSocket(url, { onEvent: this.page.dispatch, onStatus: (status) => this.#show(status) });
+    this.socket.start();
+  }
+
+  stop() {
+    this.socket?.stop();
+  }
+
+  /** Stop, and forget: another conversation takes its place. */
+  drop() {
+    this.stop();
+    this.socket = null;
+  }
+
+  /** No socket was ever opened here, though it was tried: something between us does not let them through. */
+  get isBlocked() {
+    const { socket } = this;
+    return socket !== null && !socket.opened && socket.attempt >= BLOCKED_AFTER_ATTEMPTS;
+  }
+
+  /** @param {any} frame @returns {boolean} sent now; a question goes as soon as it can */
+  ask(frame) {
+    if (!NOT_QUESTIONS.has(frame.type)) this.asked.set(idOf(frame), frame);
+    const isSent = this.socket?.send(frame) ?? false;
+    if (!isSent && this.isBlocked && this.plain.takes(frame)) this.plain.send(frame);
+    return isSent;
+  }
+
+  /** What was on its way when the page was left. */
+  resendOutbox() {
+    const frame = this.page.conversation.drafts.readOutbox();
+    if (frame && this.socket && !this.socket.unanswered.has(idOf(frame))) this.ask(frame);
+  }
+
+  /** The server has spoken about this question. @param {string} id */
+  settle(id) {
+    this.socket?.settle(id);
+    this.page.conversation.drafts.clearOutbox(id);
+  }
+
+  // --- What the page says ---------------------------------------------------------
+
+  /** @param {import("./socket.js").Status} status */
+  #show(status) {
+    const { banner, root } = this.page;
+    root.dataset.connection = status;
+    if (status === "open") this.#open();
+    else if (status === "waiting") this.#waiting();
+    else if (status === "refused") {
+      this.mark.hidden = false;
+      banner.show("You are signed out here. Your text is kept.", "bad", "Sign in", () => location.reload());
+    }
+  }
+
+  #open() {
+    const { banner, say, dispatch } = this.page;
+    this.mark.hidden = true;
+    if (banner.kind === "connection") banner.hide();
+    if (this.wasConnected) say("Connected again");
+    this.wasConnected = true;
+    dispatch({ type: "local.connected" });
+  }
+
+  #waiting() {
+    const { banner, say, thread } = this.page;
+    const retry = () => this.socket?.retryNow();
+    this.mark.hidden = false;
+    if (this.isBlocked) {
+      banner.show("No live connection here. Answers come by plain requests.", "connection", "Retry now", retry);
+      for (const frame of this.socket?.unanswered.values() ?? []) if (this.plain.takes(frame)) this.plain.send(frame);
+      if (this.socket?.attempt === BLOCKED_AFTER_ATTEMPTS) this.#findReason();
+      return;
+    }
+    const queued = thread().turns.at(-1)?.status === "sending" ? " Your question is kept and will be sent." : "";
+    banner.show(`Connection lost. Nothing is lost: we keep trying.${queued}`, "connection", "Retry now", retry);
+    if (this.wasConnected) say("Connection lost, reconnecting");
+    this.wasConnected = false;
+    if (this.socket && this.socket.attempt > 1) this.#findReason();
+  }
+
+  /** A handshake is refused without a reason; the page's own address tells it. */
+  async #findReason() {
+    const { url } = this.page.conversation;
+    if (!url) return;
+    const response = await fetch(url, { method: "HEAD", redirect: "manual" }).catch(() => null);
+    if (response?.type === "opaqueredirect") {
+      this.stop();
+      this.#show("refused");
+    } else if (response?.status === 404) {
+      this.stop();
+      const text = "This conversation does not exist any more. Your text is kept.";
+      this.page.banner.show(text, "bad", "New chat", () => location.assign("/"));
+    }
+  }
+}

@@ -1,0 +1,88 @@
+// @ts-check
+// What the person does to a thread: each action gives the next thread and what the page has to carry out.
+
+import { adopted, isBusy, liveGeneration, patchGeneration, patchTurn } from "./thread.js";
+
+/**
+ * @typedef {import("./thread.js").Thread} Thread
+ * @typedef {import("./thread.js").Step} Step
+ */
+
+/** @type {Record<string, (thread: Thread, action: any) => Step>} */
+export const actions = {
+  "local.send": (thread, { turn_id, text }) => {
+    const turn = { id: turn_id, text, generationId: null, status: /** @type {const} */ ("sending"), refusal: null };
+    // A refused question has gone back into the composer: asking anew takes its place.
+    const kept = thread.turns.filter((one) => one.status !== "refused");
+    const known = kept.some((one) => one.id === turn_id);
+    return { thread: known ? thread : { ...thread, turns: [...kept, turn] }, effects: [] };
+  },
+  // The new wording takes the place of the branch that began with the old one.
+  "local.edit": (thread, { turn_id, new_turn_id, text }) => {
+    const at = thread.turns.findIndex((turn) => turn.id === turn_id);
+    if (at < 0 || isBusy(thread)) return { thread, effects: [] };
+    const siblings = [...(thread.turns[at].siblings ?? [turn_id]), new_turn_id];
+    const turn = {
+      id: new_turn_id, text, generationId: null, status: /** @type {const} */ ("sending"), refusal: null,
+      siblings, replaced: thread.turns.slice(at),
+    };
+    return { thread: { ...thread, turns: [...thread.turns.slice(0, at), turn] }, effects: [] };
+  },
+  // Another version of an answer, as the server has it.
+  "local.version": (thread, { turn }) => {
+    if (!thread.turns.some((one) => one.id === turn.id)) return { thread, effects: [] };
+    const { generations, turns } = adopted([turn]);
+    const { generationId, versions, siblings } = turns[0];
+    const next = { ...thread, generations: { ...thread.generations, ...generations } };
+    return { thread: patchTurn(next, turn.id, { generationId, versions, siblings }), effects: [] };
+  },
+  // The branch of another wording, from the question `at` on.
+  "local.branch": (thread, { at, turns }) => {
+    const kept = thread.turns.slice(0, Math.max(0, thread.turns.findIndex((turn) => turn.id === at)));
+    const branch = adopted(turns);
+    const generations = { ...thread.generations, ...branch.generations };
+    return { thread: { turns: [...kept, ...branch.turns], generations }, effects: [] };
+  },
+  "local.older": (thread, { turns }) => {
+    const known = new Set(thread.turns.map((turn) => turn.id));
+    const older = adopted(turns.filter((/** @type {TurnData} */ turn) => !known.has(turn.id)));
+    const generations = { ...older.generations, ...thread.generations };
+    return { thread: { turns: [...older.turns, ...thread.turns], generations }, effects: [] };
+  },
+  "local.stop": (thread) => {
+    const generation = liveGeneration(thread);
+    if (!generation) return { thread, effects: [] };
+    return {
+      thread: patchGeneration(thread, generation.id, { stopping: true }),
+      effects: [{ do: "send", frame: { type: "turn.stop", turn_id: generation.turnId } }],
+    };
+  },
+  "local.retry": (thread, action) => newVersion(thread, "turn.retry", action),
+  "local.continue": (thread, action) => newVersion(thread, "turn.continue", action),
+  "local.regenerate": (thread, action) => newVersion(thread, "turn.regenerate", action),
+  // The socket is new: nothing the old one had attached still holds.
+  "local.connected": (thread) => {
+    const generation = liveGeneration(thread);
+    if (!generation) return { thread, effects: [] };
+    return { thread: patchGeneration(thread, generation.id, { attached: false, resumedAt: -1 }), effects: [] };
+  },
+};
+
+/**
+ * Nothing of the present version is touched before the server has accepted the new one.
+ * @param {Thread} thread @param {string} type @param {any} action @returns {Step}
+ */
+function newVersion(thread, type, { turn_id, generation_id, model, temperature, max_output_tokens, confirm }) {
+  if (isBusy(thread)) return { thread, effects: [] };
+  /** @type {Record<string, any>} */
+  const frame = { type, turn_id, generation_id };
+  if (type === "turn.regenerate") Object.assign(frame, given({ model, temperature }));
+  Object.assign(frame, given({ max_output_tokens }));
+  if (confirm) frame.confirm = true;
+  const asked = { status: /** @type {const} */ ("retrying"), continuing: type === "turn.continue" };
+  return { thread: patchTurn(thread, turn_id, asked), effects: [{ do: "send", frame }] };
+}
+
+/** What is set of some parameters. @param {Record<string, any>} parameters */
+const given = (parameters) =>
+  Object.fromEntries(Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null && value !== ""));

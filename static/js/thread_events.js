@@ -1,0 +1,149 @@
+// @ts-check
+// What the server says about a thread: each event gives the next thread and what the page has to carry out.
+
+import {
+  addGeneration, isLive, newGeneration, patchGeneration, patchTurn, problemOf, resumeFrame, shownText,
+} from "./thread.js";
+
+/**
+ * @typedef {import("./thread.js").Thread} Thread
+ * @typedef {import("./thread.js").Step} Step
+ * @typedef {import("./thread.js").Generation} Generation
+ * @typedef {import("./thread.js").GenerationState} GenerationState
+ */
+
+// Changes of a conversation that its row in the rail shows.
+const RAIL_CHANGES = new Set(["title", "pinned", "archived", "deleted"]);
+
+/** @type {Record<string, (thread: Thread, event: any) => Step>} */
+export const events = {
+  "turn.accepted": (thread, { turn_id, generation_id }) => {
+    const turn = thread.turns.find((one) => one.id === turn_id);
+    const before = turn?.continuing && turn.generationId ? thread.generations[turn.generationId] : null;
+    if (before && !before.text) return { thread, effects: [{ do: "reload" }] };
+    const prefix = before ? shownText(before) : "";
+    let next = patchTurn(thread, turn_id, { status: "accepted", refusal: null, continuing: false, replaced: undefined });
+    const known = next.generations[generation_id];
+    next = known
+      ? patchGeneration(next, generation_id, { attached: true })
+      : addGeneration(next, newGeneration({ id: generation_id, turnId: turn_id, attached: true, prefix }), before?.id);
+    return { thread: next, effects: [{ do: "accepted", turnId: turn_id }] };
+  },
+  "turn.refused": (thread, event) => {
+    const problem = problemOf(event);
+    const turn = thread.turns.find((one) => one.id === event.turn_id);
+    if (turn?.status === "retrying") {
+      const kept = patchTurn(thread, turn.id, { status: "accepted", continuing: false });
+      return { thread: kept, effects: [{ do: "problem", problem, turnId: turn.id }] };
+    }
+    if (turn?.replaced) {
+      const restored = { ...thread, turns: [...thread.turns.slice(0, thread.turns.indexOf(turn)), ...turn.replaced] };
+      return { thread: restored, effects: [{ do: "edit-refused", turnId: turn.id, text: turn.text, problem }] };
+    }
+    if (!turn || turn.status === "accepted") return { thread, effects: [{ do: "problem", problem }] };
+    const next = patchTurn(thread, turn.id, { status: "refused", refusal: problem });
+    return { thread: next, effects: [{ do: "refused", turnId: turn.id, text: turn.text, problem }] };
+  },
+  "generation.waiting": (thread, event) => {
+    if (!thread.generations[event.generation_id]) return { thread, effects: [] };
+    const waiting = {
+      reason: event.reason,
+      waitSeconds: event.wait_seconds ?? 0,
+      retryAt: event.retry_at ?? null,
+      attempt: event.attempt ?? 1,
+      maxAttempts: event.max_attempts ?? 1,
+    };
+    return { thread: patchGeneration(thread, event.generation_id, { state: "waiting", waiting }), effects: [] };
+  },
+  "generation.started": (thread, event) => {
+    const id = event.generation_id;
+    if (!thread.turns.some((turn) => turn.id === event.turn_id)) return { thread, effects: [{ do: "reload" }] };
+    let next = thread.generations[id] ? thread : addGeneration(thread, newGeneration({ id, turnId: event.turn_id }));
+    const known = next.generations[id];
+    if (event.continues && !known.prefix) {
+      const before = thread.generations[event.continues];
+      if (!before?.text) return { thread, effects: [{ do: "reload" }] };
+      next = patchGeneration(next, id, { prefix: shownText(before) });
+      const versions = next.turns.find((turn) => turn.id === event.turn_id)?.versions ?? [];
+      next = patchTurn(next, event.turn_id, { versions: versions.filter((one) => one !== event.continues) });
+    }
+    // The number of deltas shrank though we had just asked for more: the server starts this answer over.
+    const lost = event.epoch === known.epoch && (event.seq ?? 0) < known.seq && known.resumedAt === known.seq;
+    const fresh = event.epoch !== known.epoch || lost ? { seq: 0, text: "", epoch: event.epoch } : {};
+    const started = { model: event.model, waiting: null, state: stateOf({ ...known, ...fresh }), gapAt: -1, ...fresh };
+    next = patchGeneration(next, id, started);
+    const generation = next.generations[id];
+    if (generation.attached && generation.seq === 0) return { thread: next, effects: [] };
+    next = patchGeneration(next, id, { attached: true, resumedAt: generation.seq });
+    return { thread: next, effects: [resumeFrame(generation)] };
+  },
+  delta: (thread, { generation_id, seq, text }) => {
+    const generation = thread.generations[generation_id];
+    if (!generation || !isLive(generation.state) || seq <= generation.seq) return { thread, effects: [] };
+    if (seq > generation.seq + 1) {
+      if (generation.gapAt === generation.seq) return { thread, effects: [] };
+      return {
+        thread: patchGeneration(thread, generation_id, { gapAt: generation.seq }),
+        effects: [resumeFrame(generation)],
+      };
+    }
+    return {
+      thread: patchGeneration(thread, generation_id, {
+        seq, text: generation.text + text, state: "streaming", waiting: null, gapAt: -1,
+      }),
+      effects: [],
+    };
+  },
+  "generation.completed": (thread, event) => finish(thread, event, "completed"),
+  "generation.stopped": (thread, event) => finish(thread, event, "stopped"),
+  "generation.interrupted": (thread, event) => finish(thread, event, "interrupted"),
+  "generation.failed": (thread, event) => finish(thread, event, "failed"),
+  "budget.changed": (thread, event) => ({ thread, effects: [{ do: "budget", budget: event }] }),
+  "conversation.updated": (thread, event) => {
+    if (RAIL_CHANGES.has(event.change)) return { thread, effects: [{ do: "rail", event }] };
+    if (event.change === "version") {
+      const turn = thread.turns.find((one) => one.id === event.turn_id);
+      const isNews = turn && turn.generationId !== event.generation_id;
+      return { thread, effects: isNews ? [{ do: "load-turn", turnId: turn.id }] : [] };
+    }
+    if (event.change === "branch") return { thread, effects: [{ do: "branch", headTurnId: event.head_turn_id }] };
+    if (event.change !== "turn" || !event.turn_id) return { thread, effects: [] };
+    const known = thread.turns.some((turn) => turn.id === event.turn_id);
+    const at = thread.turns.findIndex((one) => one.id === event.edits);
+    const edited = thread.turns[at];
+    const turn = {
+      id: event.turn_id, text: event.text, generationId: null, status: /** @type {const} */ ("accepted"), refusal: null,
+      ...(edited ? { siblings: [...(edited.siblings ?? [edited.id]), event.turn_id] } : {}),
+    };
+    const kept = edited ? thread.turns.slice(0, at) : thread.turns;
+    let next = known ? thread : { ...thread, turns: [...kept, turn] };
+    if (event.generation_id && !next.generations[event.generation_id]) {
+      next = addGeneration(next, newGeneration({ id: event.generation_id, turnId: event.turn_id }));
+    }
+    return { thread: next, effects: [] };
+  },
+  error: (thread, event) => ({ thread, effects: [{ do: "problem", problem: problemOf(event) }] }),
+};
+
+/** @param {Generation} generation @returns {GenerationState} */
+const stateOf = (generation) => (generation.seq > 0 ? "streaming" : "running");
+
+/** @param {Thread} thread @param {any} event @param {GenerationState} state @returns {Step} */
+function finish(thread, event, state) {
+  const known = thread.generations[event.generation_id];
+  if (!known) return { thread, effects: [] };
+  // Said again after a reconnect: the first time counts.
+  if (!isLive(known.state)) return { thread, effects: [] };
+  const values = {
+    state, waiting: null, stopping: false, gapAt: -1,
+    seq: event.seq ?? known.seq,
+    text: event.text ?? known.text,
+    html: event.html ?? "",
+    receipt: event.receipt ?? null,
+    error: event.error ? problemOf(event.error) : null,
+  };
+  return {
+    thread: patchGeneration(thread, known.id, values),
+    effects: [{ do: "finished", generationId: known.id }],
+  };
+}

@@ -1,0 +1,28 @@
+// @ts-check
+// The title in the status bar, renamed in its place.
+
+import { renameInPlace } from "./rename.js";
+
+export class Title {
+  /** @param {HTMLButtonElement} button @param {(before: string, title: string) => void} onRename */
+  constructor(button, onRename) {
+    this.button = button;
+    button.addEventListener("click", () => {
+      const before = button.textContent ?? "";
+      renameInPlace(button, {
+        title: before,
+        onSave: (title) => {
+          this.show(title);
+          onRename(before, title);
+        },
+      });
+    });
+  }
+
+  /** @param {string} text */
+  show(text) {
+    this.button.textContent = text;
+    this.button.disabled = false;
+    document.title = `${text} · Chatsite`;
+  }
+}
