@@ -17,13 +17,14 @@ from django.conf import settings
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from conversations import attempts, events, frames, turns
+from conversations import endings, events, frames, turns
 from conversations.broadcast import PROCESS_ID, conversation_topic, listen, unlisten, user_topic
 from conversations.database import in_database
 from conversations.exceptions import Refusal
 from conversations.launch import announce_start, launch, stop
 from conversations.live import Attachment, LiveStream
 from conversations.models import Generation, State
+from conversations.queueing import Order, Started
 from conversations.runtime import Runtime, get_runtime
 from conversations.socket_auth import Headers, Visitor, admit
 
@@ -162,15 +163,13 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         await self.send_event(accepted)
         await announce_start(started, user_id=self.visitor.user_id)
 
-    def _start_in_database(self, frame: frames.StartFrame) -> turns.Started:
+    def _start_in_database(self, frame: frames.StartFrame) -> Started:
         user_id, conversation_id = self.visitor.user_id, self.conversation_id
         # Programs have nobody to ask.
         confirmed = frame.confirm or self.visitor.credential.kind != "session"
         match frame:
             case frames.TurnCreate():
-                order = turns.Order(
-                    frame.text, frame.model, frame.temperature, frame.max_output_tokens, confirmed
-                )
+                order = Order(frame.text, frame.model, frame.temperature, frame.max_output_tokens, confirmed)
                 return turns.start_turn(
                     user_id=user_id, conversation_id=conversation_id, turn_id=frame.turn_id, order=order
                 )
@@ -180,7 +179,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
                     conversation_id=conversation_id,
                     turn_id=frame.turn_id,
                     new_turn_id=frame.new_turn_id,
-                    order=turns.Order(
+                    order=Order(
                         frame.text,
                         frame.model,
                         max_output_tokens=frame.max_output_tokens,
@@ -188,13 +187,13 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
                     ),
                 )
             case frames.TurnRegenerate():
-                order = turns.Order("", frame.model, frame.temperature, frame.max_output_tokens, confirmed)
+                order = Order("", frame.model, frame.temperature, frame.max_output_tokens, confirmed)
                 version: turns.Version = "regenerate"
             case frames.TurnRetry():
-                order = turns.Order(max_output_tokens=frame.max_output_tokens, confirmed=confirmed)
+                order = Order(max_output_tokens=frame.max_output_tokens, confirmed=confirmed)
                 version = "retry"
             case frames.TurnContinue():
-                order = turns.Order(max_output_tokens=frame.max_output_tokens, confirmed=confirmed)
+                order = Order(max_output_tokens=frame.max_output_tokens, confirmed=confirmed)
                 version = "continue"
         return turns.start_version(
             user_id=user_id,
@@ -237,7 +236,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
                 await self.send_event(events.error("not_found", "This generation does not exist."))
                 return
             if not generation.is_live:
-                await self.send_event(await in_database(attempts.ended_event_of, generation))
+                await self.send_event(await in_database(endings.ended_event_of, generation))
                 return
             attachment = self._attach(self.runtime.stream_of(generation))
         attachment.resume(after_seq)

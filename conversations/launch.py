@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import uuid
 
-from conversations import events, turns
+from conversations import events, stops
 from conversations.broadcast import conversation_topic, publish, user_topic
 from conversations.database import in_database
 from conversations.live import LiveStream
 from conversations.models import Conversation, Generation, State
+from conversations.queueing import Started
 from conversations.runtime import Runtime
-from conversations.turns import Started
 
 
 def launch(runtime: Runtime, started: Started) -> LiveStream:
@@ -58,7 +58,7 @@ async def stop(
 ) -> Generation | None:
     """Stop the live answer of a turn, wherever it is written. None when there is nothing to stop."""
     generation = await in_database(
-        turns.stop_turn, user_id=user_id, conversation_id=conversation_id, turn_id=turn_id
+        stops.stop_turn, user_id=user_id, conversation_id=conversation_id, turn_id=turn_id
     )
     if generation is None:
         return None

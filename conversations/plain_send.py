@@ -21,8 +21,9 @@ from conversations.exceptions import NotFound, Refusal
 from conversations.models import Conversation
 from conversations.models.ids import new_id
 from conversations.pages import trusted_types
+from conversations.queueing import Order
 from conversations.thread_page import page_context
-from conversations.turns import Order, start_turn
+from conversations.turns import start_turn
 
 # Longer answers go on while the page, which then asks again by itself, shows what there is.
 ANSWER_SECONDS = 25.0

@@ -19,15 +19,16 @@ from django.conf import settings
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from conversations import attempts, events
+from conversations import claims, endings, events
 from conversations.attempts import Beat, Claim, Ended
 from conversations.broadcast import PROCESS_ID, conversation_topic, publish, user_topic
 from conversations.database import in_database
 from conversations.doorkeeper import Doorkeeper
-from conversations.generation import Attempt, run_generation
+from conversations.generation import run_generation
 from conversations.hints import ended_notice, started_notice, tell_worker
 from conversations.live import LiveStream
 from conversations.models import Generation
+from conversations.running import Attempt
 from conversations.stream_log import LogReader, LogWriter, connect, connect_to_write
 from llm.registry import aclose_all
 
@@ -235,7 +236,7 @@ class Runtime:
 
     async def _end_by_database(self, stream: LiveStream) -> None:
         """Finish a followed stream with the terminal event, which only the database knows."""
-        event = await in_database(attempts.ended_event, stream.generation_id)
+        event = await in_database(endings.ended_event, stream.generation_id)
         if event is None:
             return
         with contextlib.suppress(TimeoutError):
@@ -291,7 +292,7 @@ class Runtime:
             chunk = running[begin : begin + BEAT_CHUNK]
             beats = [self._beat_of(attempt) for attempt in chunk]
             try:
-                answers = await in_database(attempts.beat, beats, renew=renew)
+                answers = await in_database(claims.beat, beats, renew=renew)
             except Exception:
                 # One text that cannot be stored must not cost the others their lease.
                 logger.exception("a heartbeat failed; it is tried again")

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from billing.grants import expire_grants
 from billing.holds import expire_holds
-from conversations import attempts, events
+from conversations import endings, events, waits
 from conversations.broadcast import conversation_topic, publish_from_thread, user_topic
 from conversations.hints import ended_notice, tell_worker
 from conversations.models import Conversation, Generation, State
@@ -63,10 +63,10 @@ def _close_or_revive(generation: Generation, swept: Swept) -> None:
     if len(deltas) > seq:
         text, seq = "".join(deltas), len(deltas)
     if seq == 0 and generation.state == State.RUNNING:
-        if attempts.revive_lapsed(generation):
+        if waits.revive_lapsed(generation):
             swept.revived += 1
         return
-    ended = attempts.close_lapsed(generation, text=text, seq=seq)
+    ended = endings.close_lapsed(generation, text=text, seq=seq)
     if ended is None:
         return
     swept.closed += 1

@@ -18,7 +18,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from conversations import attempts, events, turns
+from conversations import endings, events, turns
 from conversations.api.base import release_request_thread
 from conversations.api.history import Message, read_answer
 from conversations.api.problems import Problem
@@ -30,8 +30,8 @@ from conversations.exceptions import Refusal
 from conversations.launch import announce_start, launch
 from conversations.live import LiveStream
 from conversations.models import Generation, State
+from conversations.queueing import Order, Started
 from conversations.runtime import Runtime, get_runtime
-from conversations.turns import Order, Started
 
 EVENT_STREAM = "text/event-stream"
 HEARTBEAT = b": still here\n\n"
@@ -160,7 +160,7 @@ async def event_stream(sent: Sent, *, after_seq: int) -> AsyncIterator[bytes]:
     started = sent.started
     accepted = events.turn_accepted(started.turn_id, started.generation_id, started.estimate)
     if sent.stream is None:
-        ended = await in_database(attempts.ended_event, started.generation_id)
+        ended = await in_database(endings.ended_event, started.generation_id)
         yield sse(accepted) + (sse(ended) if ended is not None else b"")
         return
     release_request_thread()

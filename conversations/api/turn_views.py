@@ -27,8 +27,9 @@ from conversations.exceptions import NotFound
 from conversations.launch import stop
 from conversations.models import Generation, Turn
 from conversations.models.ids import new_id
+from conversations.queueing import Started
 from conversations.runtime import get_runtime
-from conversations.turns import Started, Version, start_version
+from conversations.turns import Version, start_version
 
 TAGS = ["turns"]
 STOP_WAIT_SECONDS = 5.0

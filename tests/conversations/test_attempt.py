@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from conversations.generation import Attempt
+from conversations.running import Attempt
 from tests.conversations.test_live import make_stream
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from billing.models import Hold, LedgerEntry
-from conversations import turns
+from conversations import stops
 from conversations.database import in_database
 from conversations.models import Conversation, Generation, State
 from tests.conversations.conftest import OpenSocket
@@ -92,7 +92,7 @@ async def test_it_finds_a_stop_request_that_only_the_database_holds(
     await socket.send("turn.create", turn_id=turn_id, text="Hello", model="demo:0-4000-5")
     await socket.until("delta")
     await in_database(
-        turns.stop_turn,
+        stops.stop_turn,
         user_id=conversation.owner_id,
         conversation_id=conversation.pk,
         turn_id=turn_id,
@@ -108,7 +108,7 @@ async def test_it_does_not_stop_the_answer_of_somebody_else(
     await socket.send("turn.create", turn_id=turn_id, text="Hello", model="demo:0-50-2")
     await socket.until("delta")
     found = await in_database(
-        turns.stop_turn,
+        stops.stop_turn,
         user_id=bob.pk,
         conversation_id=conversation.pk,
         turn_id=turn_id,

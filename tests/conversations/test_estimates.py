@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from billing.accounts import set_plan
 from billing.models import Hold
-from conversations import attempts, turns
+from conversations import attempts, claims, endings, turns
 from conversations.estimates import (
     HIGHEST_PERCENT,
     LOWEST_PERCENT,
@@ -22,6 +22,7 @@ from conversations.estimates import (
     percent_for,
 )
 from conversations.models import Conversation, State
+from conversations.queueing import Order
 from llm.models import ModelProfile, Provider
 from llm.profiles import add_model, clear_cache
 from llm.tokens import estimate_upper
@@ -58,13 +59,13 @@ def answered(alice: User, monkeypatch: pytest.MonkeyPatch) -> Answer:
             user_id=alice.pk,
             conversation_id=conversation.pk,
             turn_id=uuid.uuid4(),
-            order=turns.Order("word " * 100, MODEL, max_output_tokens=10),
+            order=Order("word " * 100, MODEL, max_output_tokens=10),
         )
-        claim = attempts.claim(started.generation_id, owner="test", prepared=started.claim)
+        claim = claims.claim(started.generation_id, owner="test", prepared=started.claim)
         assert isinstance(claim, attempts.Claim)
         actual = round(claim.input_estimate_tokens * ratio)
         usage = Usage(input_tokens=actual, output_tokens=1) if reported else None
-        attempts.finish(claim, attempts.Outcome(State.COMPLETED, text="ok", seq=1, usage=usage))
+        endings.finish(claim, attempts.Outcome(State.COMPLETED, text="ok", seq=1, usage=usage))
         Conversation.objects.filter(pk=conversation.pk).update(head_turn=None)
         return Hold.objects.get(pk=claim.hold_id).input_tokens, actual
 

@@ -10,7 +10,7 @@ from django.db import OperationalError
 from pytest_django import Settings
 
 from billing.models import Hold, LedgerEntry
-from conversations import attempts, generation
+from conversations import endings, generation
 from conversations.database import in_database
 from conversations.models import Conversation, Generation
 from tests.conversations.conftest import OpenSocket, Socket
@@ -176,14 +176,14 @@ async def test_it_ends_an_answer_although_the_database_was_away(
     conversation: Conversation, alice_key: str, open_socket: OpenSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generation, "INSIST_SECONDS", (0.0, 0.0, 0.0))
-    finish, failures = attempts.finish, iter([True, True])
+    finish, failures = endings.finish, iter([True, True])
 
     def finish_at_the_third_time(*args: Any, **kwargs: Any) -> Any:
         if next(failures, False):
             raise OperationalError
         return finish(*args, **kwargs)
 
-    monkeypatch.setattr(attempts, "finish", finish_at_the_third_time)
+    monkeypatch.setattr(endings, "finish", finish_at_the_third_time)
     socket = await open_socket(conversation.pk, alice_key)
     end = await ask(socket, "demo:0-5-0")
     assert end["type"] == "generation.completed"

@@ -12,7 +12,8 @@ from billing.budgets import set_budget
 from billing.models import Hold
 from conversations.exceptions import BudgetRefused, Conflict
 from conversations.models import Conversation, Turn
-from conversations.turns import Order, Started, start_turn
+from conversations.queueing import Order, Started
+from conversations.turns import start_turn
 
 pytestmark = pytest.mark.django_db
 

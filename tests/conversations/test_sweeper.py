@@ -14,29 +14,30 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from billing.models import Bearer, Hold, LedgerEntry
-from conversations import attempts, turns
+from conversations import attempts, claims, endings, turns, waits
 from conversations.models import Conversation, Generation, State, WaitingReason
+from conversations.queueing import Order, Started
 from conversations.stream_log import log_key
 from conversations.sweeper import sweep_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def ask(user: User, model: str = "demo:0-5-0") -> turns.Started:
+def ask(user: User, model: str = "demo:0-5-0") -> Started:
     conversation = Conversation.objects.create(owner=user)
-    order = turns.Order("Hello", model)
+    order = Order("Hello", model)
     return turns.start_turn(
         user_id=user.pk, conversation_id=conversation.pk, turn_id=uuid.uuid4(), order=order
     )
 
 
-def claim(started: turns.Started, *, owner: str = "dead process") -> attempts.Claim:
-    claimed = attempts.claim(started.generation_id, owner=owner, prepared=started.claim)
+def claim(started: Started, *, owner: str = "dead process") -> attempts.Claim:
+    claimed = claims.claim(started.generation_id, owner=owner, prepared=started.claim)
     assert isinstance(claimed, attempts.Claim)
     return claimed
 
 
-def lapse(started: turns.Started) -> None:
+def lapse(started: Started) -> None:
     past = timezone.now() - timedelta(seconds=1)
     Generation.objects.filter(pk=started.generation_id).update(lease_expires_at=past)
 
@@ -64,7 +65,7 @@ def test_it_repeats_what_died_before_the_first_word(alice: User, redis_url: str)
     assert swept.told == told() == 1
     # The lost attempt may have reached the provider: the house bears its input.
     assert LedgerEntry.objects.get().bearer == Bearer.HOUSE
-    again = attempts.claim(started.generation_id, owner="another process")
+    again = claims.claim(started.generation_id, owner="another process")
     assert isinstance(again, attempts.Claim)
     assert (again.epoch, again.attempt) == (2, 2)
 
@@ -74,7 +75,7 @@ def test_it_closes_what_died_after_the_first_word_and_takes_the_words_from_the_l
 ) -> None:
     started = ask(alice)
     claimed = claim(started)
-    attempts.beat(
+    claims.beat(
         [attempts.Beat(claimed.generation_id, 1, claimed.hold_id, "One", 1, 1)],
         renew=False,
     )
@@ -104,16 +105,14 @@ def test_it_fences_off_a_process_that_comes_back_too_late(alice: User, redis_url
     zombie = claim(started)
     lapse(started)
     sweep_once()
-    again = attempts.claim(started.generation_id, owner="another process")
+    again = claims.claim(started.generation_id, owner="another process")
     assert isinstance(again, attempts.Claim)
     late = attempts.Outcome(State.COMPLETED, text="zombie", seq=1)
-    assert attempts.finish(zombie, late) is None
-    assert (
-        attempts.beat([attempts.Beat(zombie.generation_id, 1, zombie.hold_id, "z", 1, 1)], renew=True) == {}
-    )
-    postponed = attempts.postpone(zombie, reason=WaitingReason.RETRY, delay_seconds=1, charge="nobody")
+    assert endings.finish(zombie, late) is None
+    assert claims.beat([attempts.Beat(zombie.generation_id, 1, zombie.hold_id, "z", 1, 1)], renew=True) == {}
+    postponed = waits.postpone(zombie, reason=WaitingReason.RETRY, delay_seconds=1, charge="nobody")
     assert postponed is None
-    ended = attempts.finish(again, attempts.Outcome(State.COMPLETED, text="real", seq=1))
+    ended = endings.finish(again, attempts.Outcome(State.COMPLETED, text="real", seq=1))
     assert ended is not None
     assert Generation.objects.get(pk=started.generation_id).text == "real"
 
@@ -138,7 +137,7 @@ def test_it_places_a_new_hold_when_the_old_one_ran_out(alice: User, redis_url: s
     started = ask(alice)
     Hold.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
     assert sweep_once().expired_holds == 1
-    claimed = attempts.claim(started.generation_id, owner="worker", prepared=started.claim)
+    claimed = claims.claim(started.generation_id, owner="worker", prepared=started.claim)
     assert isinstance(claimed, attempts.Claim)
     assert Hold.objects.alive().count() == 1
 
@@ -184,7 +183,7 @@ def test_a_stop_is_not_lost_when_the_attempt_is_put_off(alice: User, redis_url: 
     started = ask(alice)
     claimed = claim(started)
     Generation.objects.filter(pk=started.generation_id).update(stop_requested_at=timezone.now())
-    ended = attempts.postpone(claimed, reason=WaitingReason.RATE_LIMIT, delay_seconds=5, charge="nobody")
+    ended = waits.postpone(claimed, reason=WaitingReason.RATE_LIMIT, delay_seconds=5, charge="nobody")
     assert isinstance(ended, attempts.Ended)
     assert Generation.objects.get(pk=started.generation_id).state == State.STOPPED
     assert not Hold.objects.alive().exists()
@@ -208,12 +207,12 @@ def test_one_that_cannot_be_swept_keeps_no_other_from_it(
     for started in (first, second):
         claim(started)
         lapse(started)
-    revive = attempts.revive_lapsed
+    revive = waits.revive_lapsed
 
     def fail_for_the_first(generation: Generation) -> bool:
         if generation.pk == first.generation_id:
             raise RuntimeError
         return revive(generation)
 
-    monkeypatch.setattr(attempts, "revive_lapsed", fail_for_the_first)
+    monkeypatch.setattr(waits, "revive_lapsed", fail_for_the_first)
     assert sweep_once().revived == 1

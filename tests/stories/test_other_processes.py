@@ -18,6 +18,7 @@ from conversations import turns
 from conversations.database import in_database
 from conversations.hints import tell_worker
 from conversations.models import ApiKey, Conversation, Generation, State
+from conversations.queueing import Order, Started
 from tests.stories.client import Client
 from tests.stories.site import Site
 
@@ -34,14 +35,14 @@ def secret(alice: User) -> str:
     return ApiKey.create(user=alice)[1]
 
 
-async def queue_for_worker(conversation: Conversation, model: str) -> turns.Started:
+async def queue_for_worker(conversation: Conversation, model: str) -> Started:
     """A question that only a worker is told of."""
     started = await in_database(
         turns.start_turn,
         user_id=conversation.owner_id,
         conversation_id=conversation.pk,
         turn_id=uuid.uuid4(),
-        order=turns.Order("Hello", model),
+        order=Order("Hello", model),
     )
     assert await in_database(tell_worker, started.generation_id)
     return started

@@ -1,0 +1,159 @@
+"""Verbs on attempts: claim a generation for one, and keep the claim alive."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from billing.errors import BudgetExceeded, PriceUnknown
+from billing.holds import HoldRequest, dispatch_hold, place_hold, renew_holds
+from billing.models import Hold
+from conversations import statements
+from conversations.attempts import STOPPED, Beat, Claim, Ended, Outcome
+from conversations.context import ContextTooLong, build_context
+from conversations.endings import close, load
+from conversations.history import history_before
+from conversations.models import Generation, State
+from llm.errors import UnknownModel
+from llm.profiles import Profile, get_profile
+from llm.tokens import estimate_upper
+
+
+def claim(generation_id: uuid.UUID, *, owner: str, prepared: Claim | None = None) -> Claim | Ended | None:
+    """Take the generation for one attempt and mark its hold as dispatched.
+
+    ``prepared`` is what the send that queued it has worked out already, for the first claim in the same
+    process. None: somebody else has it, or it is not due. Ended: it could not be started any more (no
+    budget, no such model), so it was closed.
+    """
+    now = timezone.now()
+    if prepared is not None and _claim_prepared(prepared, owner, now):
+        return prepared
+    with transaction.atomic():
+        if not Generation.objects.claim(
+            generation_id, owner=owner, lease_seconds=settings.LEASE_SECONDS, now=now
+        ):
+            return None
+        generation = load(generation_id)
+        if generation.stop_requested_at is not None:
+            return close(generation, STOPPED, now)
+        try:
+            return _prepare(generation, now)
+        except (BudgetExceeded, PriceUnknown):
+            code = "budget_exceeded"
+        except ContextTooLong:
+            code = "context_too_long"
+        except UnknownModel:
+            code = "unknown_model"
+        return close(generation, Outcome(State.FAILED, error_code=code, charge="nobody"), now)
+
+
+class _HoldGone(Exception):
+    """The prepared hold is not open any more."""
+
+
+def _claim_prepared(prepared: Claim, owner: str, now: datetime) -> bool:
+    lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
+    try:
+        with transaction.atomic():
+            if not statements.claim_queued(
+                prepared.generation_id, owner=owner, lease_until=lease_until, now=now
+            ):
+                return False
+            if not dispatch_hold(prepared.hold_id, now=now):
+                raise _HoldGone
+    except _HoldGone:
+        return False
+    return True
+
+
+def _prepare(generation: Generation, now: datetime) -> Claim:
+    profile = get_profile(generation.model)
+    hold_id = generation.hold_id
+    if hold_id is None or not dispatch_hold(hold_id, now=now):
+        hold = hold_attempt(generation, profile, key=f"{generation.pk}:{generation.epoch}:again", now=now)
+        hold_id = hold.pk
+        Generation.objects.filter(pk=generation.pk).update(
+            hold_id=hold_id, output_cap_tokens=hold.output_cap_tokens
+        )
+        generation.hold_id, generation.output_cap_tokens = hold_id, hold.output_cap_tokens
+        dispatch_hold(hold_id, now=now)
+    turn = generation.turn
+    context = build_context(
+        history=history_before(turn),
+        question=turn.text,
+        system=generation.conversation.system_prompt,
+        profile=profile,
+        temperature=generation.temperature,
+        max_output_tokens=generation.output_cap_tokens,
+        partial_answer=generation.continues.answer_text() if generation.continues else "",
+        attempt=generation.attempts,
+    )
+    return Claim(
+        generation_id=generation.pk,
+        conversation_id=generation.conversation_id,
+        turn_id=turn.turn_id,
+        user_id=generation.conversation.owner_id,
+        epoch=generation.epoch,
+        attempt=generation.attempts,
+        hold_id=hold_id,
+        profile=profile,
+        request=context.request,
+        input_estimate_tokens=generation.input_estimate_tokens,
+        output_cap_tokens=generation.output_cap_tokens,
+        continues_id=generation.continues_id,
+        created_at=generation.created_at,
+    )
+
+
+def hold_attempt(
+    generation: Generation,
+    profile: Profile,
+    *,
+    key: str,
+    now: datetime,
+    lease_seconds: float | None = None,
+) -> Hold:
+    return place_hold(
+        HoldRequest(
+            key=key,
+            fingerprint=f"{generation.model}:{generation.input_estimate_tokens}:{generation.wanted_output_tokens}",
+            user_id=generation.conversation.owner_id,
+            conversation_id=generation.conversation_id,
+            generation_id=generation.pk,
+            attempt=generation.attempts,
+            purpose="answer",
+            model=generation.model,
+            input_tokens=estimate_upper(generation.input_estimate_tokens, profile.estimate_percent),
+            wanted_output_tokens=generation.wanted_output_tokens,
+            minimum_output_tokens=min(profile.minimum_output_tokens, generation.wanted_output_tokens),
+            lease_seconds=settings.LEASE_SECONDS if lease_seconds is None else lease_seconds,
+        ),
+        now=now,
+    )
+
+
+def beat(beats: Sequence[Beat], *, renew: bool) -> dict[uuid.UUID, bool]:
+    """Store the texts of running attempts; with ``renew`` also prolong their holds.
+
+    Returns for each generation that is still ours whether its stop was requested; one that is missing
+    was taken over by another process.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        answers = statements.store_beats(
+            [(one.generation_id, one.epoch, one.text, one.seq) for one in beats],
+            lease_until=now + timedelta(seconds=settings.LEASE_SECONDS),
+        )
+        if renew:
+            renew_holds(
+                [(one.hold_id, one.output_tokens) for one in beats if one.generation_id in answers],
+                lease_seconds=settings.LEASE_SECONDS,
+                now=now,
+            )
+    return answers

@@ -1,0 +1,154 @@
+"""Verbs on attempts: end the generation, with its text, its money and what is to be announced."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from billing.budgets import meters
+from billing.holds import Settlement, release_hold, settle_hold
+from conversations import statements
+from conversations.attempts import Claim, Ended, Outcome
+from conversations.events import Event, generation_ended
+from conversations.markdown import to_html
+from conversations.metering import believable, usage_counts
+from conversations.models import Generation, State, Turn
+from conversations.receipts import receipt, receipts
+from llm.errors import UnknownModel
+from llm.profiles import get_profile
+
+
+def finish(claim: Claim, outcome: Outcome) -> Ended | None:
+    """End the generation: text, state, money and books in one transaction. None: the claim was lost."""
+    now = timezone.now()
+    values = final_values(outcome)
+    with transaction.atomic():
+        if not statements.end_claimed(
+            claim.generation_id, epoch=claim.epoch, values=list(values.values()), now=now
+        ):
+            return None
+        settlement = pay(claim.hold_id, claim, outcome, now)
+        statements.touch_conversation(claim.conversation_id, now=now)
+        generation = Generation(
+            id=claim.generation_id,
+            conversation_id=claim.conversation_id,
+            turn=Turn(turn_id=claim.turn_id),
+            model=claim.profile.model_id,
+            **values,
+        )
+        return ended_now(generation, claim.user_id, settlement, now)
+
+
+def close_lapsed(generation: Generation, *, text: str, seq: int) -> Ended | None:
+    """End an answer whose process died after its first token: what arrived stays, the house pays."""
+    now = timezone.now()
+    outcome = Outcome(
+        State.INTERRUPTED, text=text, seq=seq, html=to_html(text), error_code="server_lost", charge="house"
+    )
+    with transaction.atomic():
+        won = Generation.objects.filter(lease_expires_at__lte=now).advance(
+            generation.pk, epoch=generation.epoch, **final_values(outcome), **closing(now)
+        )
+        if not won:
+            return None
+        settlement = pay_without_claim(generation, outcome, now)
+        return ended_now(load(generation.pk), generation.conversation.owner_id, settlement, now)
+
+
+def close(generation: Generation, outcome: Outcome, now: datetime) -> Ended:
+    """End a generation that this transaction has already claimed, without an attempt."""
+    Generation.objects.filter(pk=generation.pk).update(**final_values(outcome), **closing(now))
+    if generation.hold_id is not None:
+        release_hold(generation.hold_id, reason=outcome.error_code, now=now)
+    return ended_now(load(generation.pk), generation.conversation.owner_id, None, now)
+
+
+def load(generation_id: uuid.UUID) -> Generation:
+    return Generation.objects.select_related("turn", "conversation", "continues").get(pk=generation_id)
+
+
+def ended_event(generation_id: uuid.UUID) -> Event | None:
+    """The terminal event of a generation that has ended, from the database; None while it is live."""
+    generation = Generation.objects.select_related("turn").filter(pk=generation_id).first()
+    if generation is None or generation.is_live:
+        return None
+    return ended_event_of(generation)
+
+
+def ended_event_of(generation: Generation) -> Event:
+    return generation_ended(generation, receipts([generation])[generation.pk])
+
+
+def final_values(outcome: Outcome) -> dict[str, Any]:
+    """What the outcome writes, in the order of ``statements.end_claimed``."""
+    return {
+        "state": outcome.state.value,
+        "text": outcome.text,
+        "seq": outcome.seq,
+        "html": outcome.html,
+        "finish_reason": outcome.finish_reason,
+        "error_code": outcome.error_code,
+        "first_token_ms": outcome.first_token_ms,
+        "duration_ms": outcome.duration_ms,
+    }
+
+
+def closing(now: datetime) -> dict[str, Any]:
+    return {"finished_at": now, "lease_expires_at": None, "run_after": None, "waiting_reason": ""}
+
+
+def pay(hold_id: uuid.UUID, claim: Claim, outcome: Outcome, now: datetime) -> Settlement | None:
+    """Settle or release the hold of an attempt, by who bears it."""
+    if outcome.charge == "nobody":
+        release_hold(hold_id, reason=outcome.error_code or "refused by the provider", now=now)
+        return None
+    usage = believable(outcome.usage)
+    counts, estimated = usage_counts(
+        usage,
+        input_estimate_tokens=claim.input_estimate_tokens,
+        text=outcome.text,
+        encoding=claim.profile.encoding,
+        output_cap_tokens=claim.output_cap_tokens,
+    )
+    return settle_hold(
+        hold_id,
+        usage=counts,
+        estimated=estimated,
+        bearer=outcome.charge,
+        raw=outcome.usage.raw if outcome.usage is not None else None,
+        reported_input_tokens=usage.input_tokens if usage is not None else None,
+        reported_output_tokens=usage.output_tokens if usage is not None else None,
+        now=now,
+    )
+
+
+def pay_without_claim(generation: Generation, outcome: Outcome, now: datetime) -> Settlement | None:
+    if generation.hold_id is None:
+        return None
+    try:
+        encoding = get_profile(generation.model).encoding
+    except UnknownModel:
+        encoding = "o200k_base"
+    counts, _ = usage_counts(
+        None,
+        input_estimate_tokens=generation.input_estimate_tokens,
+        text=outcome.text,
+        encoding=encoding,
+        output_cap_tokens=generation.output_cap_tokens,
+    )
+    return settle_hold(generation.hold_id, usage=counts, estimated=True, bearer="house", now=now)
+
+
+def ended_now(generation: Generation, user_id: int, settlement: Settlement | None, now: datetime) -> Ended:
+    event = generation_ended(generation, receipt(generation, settlement.entry if settlement else None))
+    standing = meters(
+        user_id=user_id,
+        conversation_id=generation.conversation_id,
+        model=generation.model,
+        now=now,
+    )
+    return Ended(event, standing, user_id, generation.conversation_id)

@@ -1,0 +1,247 @@
+"""Queue a generation: hold its units and store it, everything or nothing."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from billing.errors import BudgetExceeded, PriceUnknown
+from billing.holds import HoldRequest, place_hold
+from billing.models import Hold
+from billing.prices import quote
+from billing.receipts import usd
+from conversations import statements
+from conversations.attempts import Claim
+from conversations.choices import choose_length, choose_profile, choose_temperature
+from conversations.context import Context, ContextTooLong, Exchange, build_context
+from conversations.exceptions import BudgetRefused, Conflict, Invalid
+from conversations.limits import check_confirmation, ways_out
+from conversations.models import Generation, Turn
+from conversations.models.conversation import first_title
+from conversations.outcomes import describe_refusal
+from conversations.statements import Place
+from llm.messages import ChatRequest
+from llm.profiles import Profile
+from llm.tokens import estimate_upper
+
+# Covers the time between the hold and the claim; the claim renews it.
+QUEUE_LEASE_SECONDS = 60.0
+BUSY = "An answer is still being written here. Stop it or wait for its end."
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a person asks for: a question, or another version of an answer, and with which model."""
+
+    text: str = ""
+    model: str = ""  # "" = the conversation's, else the person's, else the site's
+    temperature: float | None = None  # None = the model's default
+    max_output_tokens: int | None = None  # None = the model's default length
+    confirmed: bool = True  # False: refuse with confirm_required when a hard budget would come near its end
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    generation_id: uuid.UUID
+    conversation_id: uuid.UUID
+    turn_id: uuid.UUID
+    continues_id: uuid.UUID | None
+    model: str
+    text: str
+    estimate: dict[str, Any]
+    # What the process that started it needs to run it; None: the same id was sent before, nothing is new.
+    claim: Claim | None = None
+    title: str | None = None  # set when the conversation got its first title
+    edits: uuid.UUID | None = None  # the turn whose question was asked anew in other words
+
+    @property
+    def replayed(self) -> bool:
+        return self.claim is None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The turn that is to be answered. ``is_new``: it is stored together with its first generation."""
+
+    id: uuid.UUID
+    turn_id: uuid.UUID
+    text: str
+    parent_id: uuid.UUID | None
+    depth: int
+    is_new: bool = True
+
+
+def queue_generation(
+    place: Place,
+    question: Question,
+    history: Sequence[Exchange],
+    order: Order,
+    *,
+    generation_id: uuid.UUID,
+    continues: Generation | None = None,
+) -> Started:
+    """Hold the units and store the queued generation; everything or nothing."""
+    if place.is_busy:
+        raise Conflict("conversation_busy", BUSY)
+    now = timezone.now()
+    profile = choose_profile(order.model, last=place.model, user_id=place.owner_id)
+    temperature = choose_temperature(order.temperature, profile)
+    wanted = choose_length(order.max_output_tokens, profile)
+    context = _context(place, question, history, profile, temperature, wanted, continues)
+    # What the provider will count may be more than what is counted here.
+    input_tokens = estimate_upper(context.input_tokens, profile.estimate_percent)
+    hold = _hold(place, generation_id, profile, context.request, input_tokens, wanted, now)
+    if not order.confirmed:
+        estimate = estimate_of(profile.model_id, input_tokens, hold.output_cap_tokens)
+        check_confirmation(hold.nearest_limit, estimate)
+    title = _store(place, question, generation_id, profile, now)
+    statements.insert_generation(
+        id=generation_id,
+        conversation_id=place.conversation_id,
+        turn_id=question.id,
+        continues_id=None if continues is None else continues.pk,
+        model=profile.model_id,
+        temperature=temperature,
+        wanted_output_tokens=wanted,
+        input_estimate_tokens=context.input_tokens,
+        output_cap_tokens=hold.output_cap_tokens,
+        hold_id=hold.pk,
+        created_at=now,
+    )
+    claim = Claim(
+        generation_id=generation_id,
+        conversation_id=place.conversation_id,
+        turn_id=question.turn_id,
+        user_id=place.owner_id,
+        epoch=1,
+        attempt=1,
+        hold_id=hold.pk,
+        profile=profile,
+        request=replace(context.request, max_output_tokens=hold.output_cap_tokens),
+        input_estimate_tokens=context.input_tokens,
+        output_cap_tokens=hold.output_cap_tokens,
+        continues_id=None if continues is None else continues.pk,
+        created_at=now,
+    )
+    return Started(
+        generation_id=generation_id,
+        conversation_id=place.conversation_id,
+        turn_id=question.turn_id,
+        continues_id=claim.continues_id,
+        model=profile.model_id,
+        text=question.text,
+        estimate=estimate_of(profile.model_id, input_tokens, hold.output_cap_tokens),
+        claim=claim,
+        title=title,
+    )
+
+
+def estimate_of(model: str, input_tokens: int, output_tokens: int) -> dict[str, Any]:
+    return {
+        "input_tokens": input_tokens,
+        "max_output_tokens": output_tokens,
+        "cost_usd": usd(quote(model, input_tokens, output_tokens)),
+    }
+
+
+def _store(
+    place: Place, question: Question, generation_id: uuid.UUID, profile: Profile, now: datetime
+) -> str | None:
+    """Store the turn and point the conversation to it; returns a title that is new.
+
+    The turn's foreign key to its generation, which comes next, is checked at commit.
+    """
+    title = None
+    if question.is_new:
+        statements.insert_turn(
+            id=question.id,
+            conversation_id=place.conversation_id,
+            turn_id=question.turn_id,
+            parent_id=question.parent_id,
+            depth=question.depth,
+            text=question.text,
+            chosen_id=generation_id,
+            created_at=now,
+        )
+        place.head_id = question.id
+        if not place.title and not place.title_source:
+            place.title, place.title_source = first_title(question.text)
+            title = place.title
+    else:
+        Turn.objects.filter(pk=question.id).update(chosen_id=generation_id)
+    place.model = profile.model_id
+    statements.point_conversation(place, now=now)
+    return title
+
+
+def _context(
+    place: Place,
+    question: Question,
+    history: Sequence[Exchange],
+    profile: Profile,
+    temperature: float | None,
+    wanted: int,
+    continues: Generation | None,
+) -> Context:
+    try:
+        return build_context(
+            history=history,
+            question=question.text,
+            system=place.system_prompt,
+            profile=profile,
+            temperature=temperature,
+            max_output_tokens=wanted,
+            partial_answer="" if continues is None else continues.answer_text(),
+        )
+    except ContextTooLong as error:
+        raise Invalid(
+            "context_too_long",
+            f"The message has about {error.input_tokens:,} tokens; with an answer of {wanted:,} tokens this "
+            f"model has room for {error.room_tokens:,}.",
+        ) from error
+
+
+def _hold(
+    place: Place,
+    generation_id: uuid.UUID,
+    profile: Profile,
+    chat_request: ChatRequest,
+    input_tokens: int,
+    wanted: int,
+    now: datetime,
+) -> Hold:
+    request = HoldRequest(
+        key=f"{generation_id}:1",
+        fingerprint=f"{profile.model_id}:{input_tokens}:{wanted}",
+        user_id=place.owner_id,
+        conversation_id=place.conversation_id,
+        generation_id=generation_id,
+        attempt=1,
+        purpose="answer",
+        model=profile.model_id,
+        input_tokens=input_tokens,
+        wanted_output_tokens=wanted,
+        minimum_output_tokens=min(profile.minimum_output_tokens, wanted),
+        lease_seconds=QUEUE_LEASE_SECONDS,
+    )
+    try:
+        return place_hold(request, now=now)
+    except BudgetExceeded as error:
+        raise BudgetRefused(
+            "budget_exceeded",
+            describe_refusal(error, now),
+            options=ways_out(error, request, chat_request, now=now),
+            resets_at=error.resets_at,
+            estimate=estimate_of(profile.model_id, input_tokens, wanted),
+        ) from error
+    except PriceUnknown as error:
+        raise BudgetRefused(
+            "price_unknown",
+            "The price of this model is not known, so a budget in money cannot allow it. "
+            "Pick another model or ask an admin for its price.",
+        ) from error

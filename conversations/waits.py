@@ -1,0 +1,87 @@
+"""Verbs on attempts: put a generation off to its next attempt."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from billing.errors import BudgetExceeded, PriceUnknown
+from conversations.attempts import STOPPED, Charge, Claim, Ended, Outcome
+from conversations.claims import hold_attempt
+from conversations.endings import close, load, pay, pay_without_claim
+from conversations.models import Generation, State, WaitingReason
+
+# How long a hold for the next attempt outlives the moment it is due.
+HOLD_GRACE_SECONDS = 60.0
+# A longer wait keeps nothing reserved: the budget is asked again when it is over.
+HOLD_WAIT_LIMIT_SECONDS = 600.0
+
+
+def postpone(
+    claim: Claim, *, reason: WaitingReason, delay_seconds: float, charge: Charge
+) -> Generation | Ended | None:
+    """Put the generation off to its next attempt, with a new hold in place of the old one.
+
+    Returns the waiting generation; Ended where the budget no longer allows another attempt; None when
+    the claim was lost.
+    """
+    now = timezone.now()
+    run_after = now + timedelta(seconds=delay_seconds)
+    with transaction.atomic():
+        won = Generation.objects.advance(
+            claim.generation_id,
+            epoch=claim.epoch,
+            state=State.WAITING,
+            waiting_reason=reason,
+            run_after=run_after,
+            notified_at=now,
+            lease_expires_at=None,
+            hold_id=None,
+        )
+        if not won:
+            return None
+        generation = load(claim.generation_id)
+        pay(claim.hold_id, claim, Outcome(State.WAITING, charge=charge), now)
+        if generation.stop_requested_at is not None:
+            return close(generation, STOPPED, now)
+        if delay_seconds <= HOLD_WAIT_LIMIT_SECONDS:
+            try:
+                with transaction.atomic():
+                    hold = hold_attempt(
+                        generation,
+                        claim.profile,
+                        key=f"{generation.pk}:{generation.epoch + 1}",
+                        now=now,
+                        lease_seconds=delay_seconds + HOLD_GRACE_SECONDS,
+                    )
+            except (BudgetExceeded, PriceUnknown):
+                return close(
+                    generation, Outcome(State.FAILED, error_code="budget_exceeded", charge="nobody"), now
+                )
+            generation.hold_id, generation.output_cap_tokens = hold.pk, hold.output_cap_tokens
+            generation.save(update_fields=["hold_id", "output_cap_tokens"])
+    return generation
+
+
+def revive_lapsed(generation: Generation) -> bool:
+    """Queue anew an attempt whose process died before its first token. Returns whether this call did."""
+    now = timezone.now()
+    with transaction.atomic():
+        won = Generation.objects.filter(lease_expires_at__lte=now).advance(
+            generation.pk,
+            epoch=generation.epoch,
+            state=State.WAITING,
+            waiting_reason=WaitingReason.RECOVERY,
+            run_after=now,
+            lease_expires_at=None,
+            notified_at=None,
+            hold_id=None,
+        )
+        if won:
+            pay_without_claim(generation, Outcome(State.WAITING, charge="house"), now)
+            fresh = load(generation.pk)
+            if fresh.stop_requested_at is not None:
+                close(fresh, STOPPED, now)
+    return won
