@@ -256,6 +256,17 @@ RETRY_PATIENCE_SECONDS = env_float("RETRY_PATIENCE_SECONDS", 60.0, minimum=0)
 DRAIN_SECONDS = env_float("DRAIN_SECONDS", 30.0, minimum=0)
 SEND_DEADLINE_SECONDS = env_float("SEND_DEADLINE_SECONDS", 60.0, minimum=1)
 
+# --- Fallbacks: what follows when a model cannot answer (docs/reliability.md) ---
+# In this order, as far as they are listed; the last resort is always a sentence that says so.
+FALLBACKS = env_list("FALLBACKS", "model,cached,queue")
+if unknown := sorted(set(FALLBACKS) - {"model", "cached", "queue", "none"}):
+    raise ImproperlyConfigured(f"FALLBACKS takes model, cached, queue or none, not {', '.join(unknown)}.")
+FALLBACK_MODELS = env_list("FALLBACK_MODELS")
+# A model may stand in by itself where it costs at most so much of what was shown to the person.
+FALLBACK_COST_PERCENT = env_int("FALLBACK_COST_PERCENT", 100, minimum=0)
+CACHED_ANSWER_SECONDS = env_float("CACHED_ANSWER_SECONDS", 7 * 86_400.0, minimum=0)
+OUTAGE_QUEUE_SECONDS = env_float("OUTAGE_QUEUE_SECONDS", 3600.0, minimum=0)
+
 # --- Models -----------------------------------------------------------------
 DEFAULT_MODEL = env_str("DEFAULT_MODEL")
 GEMINI_API_KEY = env_str("GEMINI_API_KEY")

@@ -32,6 +32,10 @@ ERRORS: dict[str, tuple[str, tuple[dict[str, str], ...]]] = {
     "out_of_credit": ("The service's credit is used up. The operators have been told.", (REGENERATE,)),
     "connection_failed": ("The connection to the model was lost.", (RETRY,)),
     "provider_error": ("The model had an error.", (RETRY, REGENERATE)),
+    "provider_timed_out": (
+        "The model took too long. Retry with a simpler question?",
+        (RETRY, SHORTEN, REGENERATE),
+    ),
     "provider_overloaded": ("The model is overloaded.", (RETRY, REGENERATE)),
     "first_token_timeout": ("Response generation timeout. Retry with a simpler question?", (RETRY, SHORTEN)),
     "stalled": ("The answer stopped arriving. What came is kept.", (CONTINUE, RETRY)),

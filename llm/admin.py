@@ -33,6 +33,7 @@ class ModelProfileAdmin(_ModelProfileAdmin):
         "context_window_tokens",
         "max_output_tokens",
         "default_output_tokens",
+        "fallbacks",
         "enabled",
         "position",
     ]

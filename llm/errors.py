@@ -137,6 +137,7 @@ class ProviderError(LLMError):
 
 
 class ProviderTimedOut(ProviderError):
+    code = "provider_timed_out"
     user_text = "The model took too long. Try again with a simpler question."
 
 

@@ -28,6 +28,7 @@ class ChatRequest:
     system: str = ""
     temperature: float | None = None  # None: not sent, the provider's default holds
     attempt: int = 1  # 1, 2, ...; the demo model's faults depend on it
+    think_less: bool = False  # a thinking model is asked for little of it, so that the cap leaves room
 
     def __post_init__(self) -> None:
         if self.max_output_tokens < 1:

@@ -99,6 +99,15 @@ class ModelProfileQuerySet(models.QuerySet["ModelProfile"]):
         )
 
 
+NO_FALLBACKS = "-"
+
+
+def split_fallbacks(text: str) -> tuple[str, ...]:
+    """The model ids of a comma-separated list, each once, in order."""
+    ids = (part.strip() for part in text.split(","))
+    return tuple(dict.fromkeys(one for one in ids if one and one != NO_FALLBACKS))
+
+
 class MaxTokensParameter(models.TextChoices):
     MAX_TOKENS = "max_tokens"
     MAX_COMPLETION_TOKENS = "max_completion_tokens"
@@ -143,6 +152,12 @@ class ModelProfile(models.Model):
         validators=[MinValueValidator(100), MaxValueValidator(300)],
         help_text="Local token count times this = the input that is held before a call.",
     )
+    fallbacks = models.CharField(
+        max_length=600,
+        blank=True,
+        help_text="Models that answer in its place while it cannot, in this order: ids separated by commas. "
+        "Empty: those of the setting FALLBACK_MODELS. A dash: none.",
+    )
     enabled = models.BooleanField(default=True)
     position = models.PositiveSmallIntegerField(default=100, help_text="Order in the picker, lowest first.")
 
@@ -178,6 +193,10 @@ class ModelProfile(models.Model):
         provider_name, _, name = self.model_id.partition(":")
         if not name or (self.provider_id is not None and provider_name != self.provider.name):
             errors["model_id"] = "The id must be the provider's name, a colon and the model's name."
+        if self.model_id in split_fallbacks(self.fallbacks):
+            errors["fallbacks"] = "A model cannot stand in for itself."
+        elif any(":" not in model_id for model_id in split_fallbacks(self.fallbacks)):
+            errors["fallbacks"] = "Each id is provider:name."
         if self.default_temperature is not None and not 0 <= self.default_temperature <= self.max_temperature:
             errors["default_temperature"] = "Between 0 and the model's highest temperature."
         if errors:

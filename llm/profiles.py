@@ -16,7 +16,7 @@ from django.db import transaction
 
 from llm.demo_names import DEMO_OFFERED, parse_demo_name
 from llm.errors import UnknownModel
-from llm.models import API_KEY_ENV_PATTERN, ModelProfile, Provider
+from llm.models import API_KEY_ENV_PATTERN, ModelProfile, Provider, split_fallbacks
 
 CACHE_SECONDS = 5.0
 
@@ -51,6 +51,7 @@ class Profile:
     encoding: str = "o200k_base"
     estimate_percent: int = 100
     position: int = 100
+    fallbacks: tuple[str, ...] = ()  # model ids that may answer in its place, in order
     usable: bool = True  # the provider's key or address is set
 
     @property
@@ -119,6 +120,7 @@ def demo_profile(name: str) -> Profile:
         max_output_tokens=32_768,
         thinking="!think" in name,
         position=1000,
+        fallbacks=_default_fallbacks(f"demo:{name}"),
     )
 
 
@@ -201,8 +203,13 @@ def _from_row(row: ModelProfile) -> Profile:
         encoding=row.encoding,
         estimate_percent=row.estimate_percent,
         position=row.position,
+        fallbacks=split_fallbacks(row.fallbacks) if row.fallbacks else _default_fallbacks(row.model_id),
         usable=_usable(config),
     )
+
+
+def _default_fallbacks(model_id: str) -> tuple[str, ...]:
+    return tuple(other for other in settings.FALLBACK_MODELS if other != model_id)
 
 
 def _usable(config: ProviderConfig) -> bool:

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 API_VERSION = "v1beta"
 KEEPALIVE_SECONDS = 30.0
+# The least that every thinking model of the 2.5 family takes.
+LITTLE_THINKING_TOKENS = 512
 
 _REASONS: dict[str, FinishReason] = {
     "STOP": "stop",
@@ -97,10 +99,22 @@ class GeminiProvider:
             system_instruction=request.system or None,
             temperature=request.temperature if self.profile.takes_temperature else None,
             max_output_tokens=request.max_output_tokens,
-            thinking_config=types.ThinkingConfig(include_thoughts=True) if self.profile.thinking else None,
+            thinking_config=self._thinking(request),
             automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
         )
         return contents, config
+
+    def _thinking(self, request: ChatRequest) -> types.ThinkingConfig | None:
+        from google.genai import types
+
+        if not self.profile.thinking:
+            return None
+        config = types.ThinkingConfig(include_thoughts=True)
+        if request.think_less and request.model.startswith("gemini-2"):
+            config.thinking_budget = LITTLE_THINKING_TOKENS
+        elif request.think_less:
+            config.thinking_level = types.ThinkingLevel.LOW
+        return config
 
     async def _open_client(self) -> Client:
         async with self._opening:

@@ -86,6 +86,8 @@ class OpenAICompatibleProvider:
         }
         if request.temperature is not None and self.profile.takes_temperature:
             body["temperature"] = request.temperature
+        if request.think_less and self.profile.thinking:
+            body["reasoning_effort"] = "low"
         if self.profile.streams:
             body["stream"] = True
             body["stream_options"] = {"include_usage": True}

@@ -59,7 +59,7 @@ OPENAI_CASES: list[tuple[int, Any, str]] = [
     (500, {"message": "oops", "type": "server_error"}, "provider_error"),
     (502, {"message": "bad gateway"}, "provider_error"),
     (503, {"message": "busy", "type": "server_error"}, "provider_overloaded"),
-    (504, {"message": "slow"}, "provider_error"),
+    (504, {"message": "slow"}, "provider_timed_out"),
     (520, {"message": "unknown"}, "provider_error"),
     (529, {"message": "busy"}, "provider_overloaded"),
     (301, {"message": "moved"}, "provider_error"),
@@ -148,7 +148,7 @@ GEMINI_CASES: list[tuple[int, Any, str]] = [
     (418, {}, "bad_request"),
     (500, {"status": "INTERNAL"}, "provider_error"),
     (503, {"status": "UNAVAILABLE"}, "provider_overloaded"),
-    (504, {"status": "DEADLINE_EXCEEDED"}, "provider_error"),
+    (504, {"status": "DEADLINE_EXCEEDED"}, "provider_timed_out"),
 ]
 
 

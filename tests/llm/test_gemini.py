@@ -67,6 +67,18 @@ async def test_it_asks_for_thoughts_only_where_the_model_thinks(
     assert "thinkingConfig" not in other
 
 
+@pytest.mark.parametrize(
+    ("model", "little"),
+    [("gemini-2.5-pro", {"thinking_budget": 512}), ("gemini-3-flash-preview", {"thinking_level": "LOW"})],
+)
+async def test_it_asks_for_little_thinking_in_the_models_own_way(
+    model: str, little: dict[str, Any], server: ProviderServer, provider: GeminiProvider
+) -> None:
+    await run(provider, make_request(model, think_less=True))
+    thinking = server.requests[0].json["generationConfig"]["thinkingConfig"]
+    assert thinking == {"include_thoughts": True, **little}
+
+
 async def test_it_offers_no_tools_and_logs_nothing(
     server: ProviderServer, provider: GeminiProvider, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -59,6 +59,17 @@ async def test_it_names_the_cap_as_the_model_wants_it(server: ProviderServer) ->
     assert "authorization" not in request.headers
 
 
+async def test_it_asks_for_little_thinking_only_of_a_model_that_thinks(server: ProviderServer) -> None:
+    for thinking in (True, False):
+        provider = OpenAICompatibleProvider(
+            make_profile("openai_compatible", server.url, thinking=thinking), API_KEY
+        )
+        await run(provider, make_request("1-2-1", think_less=True))
+        await run(provider, make_request("1-2-1"))
+        await provider.aclose()
+    assert [request.json.get("reasoning_effort") for request in server.requests] == ["low", None, None, None]
+
+
 def test_it_speaks_to_openai_where_no_address_is_set() -> None:
     provider = OpenAICompatibleProvider(make_profile("openai_compatible"))
     assert provider.url == f"{DEFAULT_BASE_URL}/chat/completions"

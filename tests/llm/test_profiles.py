@@ -247,3 +247,25 @@ def test_the_database_refuses_them_too(fields: dict[str, Any]) -> None:
 def test_it_names_its_rows() -> None:
     row = ModelProfile.objects.get(model_id="gemini:flash")
     assert (str(row), str(row.provider)) == ("gemini:flash", "gemini")
+
+
+def test_it_names_the_models_that_stand_in(settings: Settings) -> None:
+    settings.FALLBACK_MODELS = ["openai:gpt-5", "demo:friendly"]
+    ModelProfile.objects.filter(model_id="openai:gpt-5").update(fallbacks="gemini:flash, demo:friendly,")
+    assert get_profile("gemini:flash").fallbacks == ("openai:gpt-5", "demo:friendly")
+    assert get_profile("openai:gpt-5").fallbacks == ("gemini:flash", "demo:friendly")
+    ModelProfile.objects.filter(model_id="openai:gpt-5").update(fallbacks="-")
+    profiles.clear_cache()
+    assert get_profile("openai:gpt-5").fallbacks == ()
+
+
+def test_no_model_stands_in_for_itself(settings: Settings) -> None:
+    settings.FALLBACK_MODELS = ["gemini:flash"]
+    row = ModelProfile.objects.get(model_id="gemini:flash")
+    assert get_profile("gemini:flash").fallbacks == ()
+    row.fallbacks = "openai:gpt-5, gemini:flash"
+    with pytest.raises(ValidationError, match="stand in for itself"):
+        row.full_clean()
+    row.fallbacks = "gpt-5"
+    with pytest.raises(ValidationError, match="provider:name"):
+        row.full_clean()
