@@ -33,13 +33,14 @@ class Kind(models.TextChoices):
 
 _FENCE = re.compile(r"(?:^|[\s:(])(?:```|~~~)", re.MULTILINE)
 _LEANS = re.compile(
-    r"(?:and|but|so|ok|okay|yes|no|now|then|also|what about|how about|what if|what else|what do you mean|thanks"
-    r"|great|und|aber|et|mais|y|pero)\b",
+    r"(?:and|but|so|ok|okay|yes|no|now|then|also|what about|how about|what if|what else|what do you mean"
+    r"|thanks|great|und|aber|et|mais|y|pero)\b",
 )
 _ASKS = re.compile(
     r"\b(?:why|how|what|what's|whats|explain|explains|explanation|describe|clarify|understand|understood"
     r"|tell me about|walk me through|difference between|meaning of"
-    r"|warum|wieso|wie|was|erklär\w*|pourquoi|comment|qu'est-ce|explique\w*|por qué|cómo|qué|explica\w*)(?!\w)",
+    r"|warum|wieso|wie|was|erklär\w*|pourquoi|comment|qu'est-ce|explique\w*"
+    r"|por qué|cómo|qué|explica\w*)(?!\w)",
 )
 # Questions that begin alike and ask for no explanation.
 _COUNTS = re.compile(
