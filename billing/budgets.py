@@ -41,6 +41,11 @@ class Meter:
     budget_id: int
 
     @property
+    def is_money(self) -> bool:
+        """Whether amounts are nano-USD; else they are tokens."""
+        return self.unit == Unit.NANOUSD
+
+    @property
     def remaining(self) -> int | None:
         """What a new hold may take; never below 0, None = unlimited."""
         return None if self.limit is None else max(0, self.limit - self.used - self.held)

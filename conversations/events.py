@@ -83,7 +83,7 @@ def budget_changed(meter: Meter) -> Event:
     return {
         "type": "budget.changed",
         "scope": meter.scope,
-        "unit": meter.unit,
+        "unit": "usd" if meter.is_money else "tokens",
         "period": meter.period,
         "model": meter.model,
         "used": _amount(meter, meter.used),
@@ -97,7 +97,7 @@ def budget_changed(meter: Meter) -> Event:
 
 def _amount(meter: Meter, units: int) -> int | str | None:
     """Tokens, or US dollars as a decimal string."""
-    return usd(units) if meter.unit == "usd" else units
+    return usd(units) if meter.is_money else units
 
 
 def budgets_changed(meters: Sequence[Meter]) -> list[Event]:

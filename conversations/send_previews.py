@@ -61,8 +61,8 @@ def _leaves(tightest: Meter | None, remaining: int | None) -> dict[str, Any] | N
     if tightest is None or remaining is None:
         return None
     left = max(remaining, 0)
-    amount = usd(left) if tightest.unit != "tokens" else left
-    return {"amount": amount, "unit": tightest.unit, "period": tightest.period, "scope": tightest.scope}
+    amount, unit = (usd(left), "usd") if tightest.is_money else (left, "tokens")
+    return {"amount": amount, "unit": unit, "period": tightest.period, "scope": tightest.scope}
 
 
 def preview_send(

@@ -146,13 +146,13 @@ def _cost_text(receipt: Mapping[str, Any]) -> str:
 
 
 def _amount(meter: Meter, units: int) -> str:
-    return money(usd(units)) if meter.unit == "usd" else figure(units)
+    return money(usd(units)) if meter.is_money else figure(units)
 
 
 @register.filter
 def budget_text(meter: Meter) -> str:
     """ "450 / 4,000 tokens today (11 %)"."""
-    unit = "" if meter.unit == "usd" else " tokens"
+    unit = "" if meter.is_money else " tokens"
     period = PERIOD_WORDS.get(meter.period, "")
     if meter.limit is None:
         return f"{_amount(meter, meter.used)}{unit} {period}, no limit"
@@ -162,7 +162,8 @@ def budget_text(meter: Meter) -> str:
 
 @register.filter
 def budget_key(meter: Meter) -> str:
-    return f"{meter.scope}:{meter.unit}:{meter.period}:{meter.model or ''}"
+    unit = "usd" if meter.is_money else "tokens"
+    return f"{meter.scope}:{unit}:{meter.period}:{meter.model or ''}"
 
 
 @register.filter

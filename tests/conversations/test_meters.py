@@ -1,0 +1,29 @@
+"""Budgets in money, as pages and sockets show them."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+
+from billing.budgets import Meter, meters, set_budget
+from conversations.events import budget_changed
+from conversations.templatetags.figures import budget_key, budget_text
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def money(alice: User) -> Meter:
+    set_budget(scope="user", scope_id=alice.pk, unit="nanousd", limit_units=5 * 10**9, period="day")
+    return next(meter for meter in meters(user_id=alice.pk) if meter.is_money)
+
+
+def test_it_writes_a_budget_in_money_as_dollars(money: Meter) -> None:
+    assert budget_text(money) == "$0.00 / $5.00 today (0 %)"
+
+
+def test_it_tells_the_browser_dollars_and_not_nano_dollars(money: Meter) -> None:
+    event = budget_changed(money)
+    assert (event["unit"], event["limit"], event["used"]) == ("usd", "5", "0")
+    # The script builds the same key from the event, to find the bar that it changes.
+    assert budget_key(money) == f"{event['scope']}:{event['unit']}:{event['period']}:"
