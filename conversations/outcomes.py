@@ -24,6 +24,10 @@ ERRORS: dict[str, tuple[str, tuple[dict[str, str], ...]]] = {
         "This conversation is too long for the model.",
         (NEW_CONVERSATION, REGENERATE),
     ),
+    "not_enabled": (
+        "This model is not enabled for the service's account. The operators have been told.",
+        (REGENERATE,),
+    ),
     "not_available": ("This model is not available here.", (REGENERATE,)),
     "bad_credentials": ("The service is misconfigured. The operators have been told.", (REGENERATE,)),
     "model_gone": ("This model is no longer offered.", (REGENERATE,)),

@@ -34,6 +34,9 @@ class ModelProfileAdmin(_ModelProfileAdmin):
         "max_output_tokens",
         "default_output_tokens",
         "fallbacks",
+        "requests_per_minute",
+        "tokens_per_minute",
+        "requests_per_day",
         "enabled",
         "position",
     ]

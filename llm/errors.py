@@ -4,7 +4,8 @@ LLMError
 ├── UnknownModel              no such model is configured
 ├── BadRequest                400: the request itself is wrong
 │   └── ContextTooLong        more input than the model takes
-├── NotAvailable              the model may not be used from here or on this plan
+├── NotAvailable              the model may not be used from here
+│   └── NotEnabled            429 with a quota of nothing: the model is not part of the plan
 ├── BadCredentials            401, 403, a missing or invalid key
 ├── ModelGone                 404: the model was retired or never existed
 ├── RateLimited               429 that passes by itself
@@ -83,6 +84,11 @@ class NotAvailable(LLMError):
     alert = True
     scope = "model"
     user_text = "This model is not available here. Choose another one."
+
+
+class NotEnabled(NotAvailable):
+    code = "not_enabled"
+    user_text = "This model is not enabled for the service's account. Choose another one."
 
 
 class BadCredentials(LLMError):

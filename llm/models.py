@@ -158,6 +158,24 @@ class ModelProfile(models.Model):
         help_text="Models that answer in its place while it cannot, in this order: ids separated by commas. "
         "Empty: those of the setting FALLBACK_MODELS. A dash: none.",
     )
+    requests_per_minute = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="What the provider allows this key; calls are paced to nine tenths of it. Empty: no limit.",
+    )
+    tokens_per_minute = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="The same for tokens: input, and at OpenAI-compatible servers the longest answer too.",
+    )
+    requests_per_day = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="The same for a day of the provider (Google: midnight in California, others: UTC).",
+    )
     enabled = models.BooleanField(default=True)
     position = models.PositiveSmallIntegerField(default=100, help_text="Order in the picker, lowest first.")
 

@@ -52,6 +52,9 @@ class Profile:
     estimate_percent: int = 100
     position: int = 100
     fallbacks: tuple[str, ...] = ()  # model ids that may answer in its place, in order
+    requests_per_minute: int | None = None  # what the provider allows; None: no limit is known
+    tokens_per_minute: int | None = None
+    requests_per_day: int | None = None
     usable: bool = True  # the provider's key or address is set
 
     @property
@@ -144,8 +147,11 @@ def add_model(
     context_window_tokens: int,
     max_output_tokens: int,
     label: str | None = None,
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+    requests_per_day: int | None = None,
 ) -> ModelProfile:
-    """Add a model of a configured provider, or change its limits.
+    """Add a model of a configured provider, or change its limits; what is None stays as it is.
 
     Raises UnknownProvider, and ValidationError for an id or limits that make no sense.
     """
@@ -165,6 +171,12 @@ def add_model(
         row.enabled = True
         if label is not None:
             row.label = label
+        if requests_per_minute is not None:
+            row.requests_per_minute = requests_per_minute
+        if tokens_per_minute is not None:
+            row.tokens_per_minute = tokens_per_minute
+        if requests_per_day is not None:
+            row.requests_per_day = requests_per_day
         row.full_clean()
         row.save()
     return row
@@ -204,6 +216,9 @@ def _from_row(row: ModelProfile) -> Profile:
         estimate_percent=row.estimate_percent,
         position=row.position,
         fallbacks=split_fallbacks(row.fallbacks) if row.fallbacks else _default_fallbacks(row.model_id),
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+        requests_per_day=row.requests_per_day,
         usable=_usable(config),
     )
 

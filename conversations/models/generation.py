@@ -109,6 +109,11 @@ class Generation(models.Model):
     notified_at = models.DateTimeField(null=True, blank=True)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
 
+    # Of the wait for capacity: the place in the queue when it was last asked for.
+    place = models.PositiveIntegerField(null=True, blank=True)
+    # Waits of our own making; they do not count towards the patience with the provider.
+    paced_seconds = models.FloatField(default=0.0, db_default=0.0)
+
     # Of the current attempt: what was held, and so the most that is sent.
     input_estimate_tokens = models.PositiveIntegerField(default=0)
     output_cap_tokens = models.PositiveIntegerField(default=0)

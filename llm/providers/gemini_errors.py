@@ -17,6 +17,7 @@ from llm.errors import (
     LLMError,
     ModelGone,
     NotAvailable,
+    NotEnabled,
     OutOfCredit,
     ProviderError,
     ProviderOverloaded,
@@ -79,7 +80,7 @@ def _class_for(status: int, name: str, message: str, details: list[Mapping[str, 
 
 def _class_for_quota(message: str, details: list[Mapping[str, Any]]) -> type[LLMError]:
     if _NO_QUOTA.search(message):
-        return NotAvailable
+        return NotEnabled
     violations = [
         violation
         for detail in details
@@ -87,7 +88,7 @@ def _class_for_quota(message: str, details: list[Mapping[str, Any]]) -> type[LLM
         if isinstance(violation, Mapping)
     ]
     if any(str(violation.get("quotaValue")) == "0" for violation in violations):
-        return NotAvailable
+        return NotEnabled
     # A minute's limit beside the day's one changes nothing: waiting a minute does not help.
     if any("PerDay" in str(violation.get("quotaId")) for violation in violations):
         return DailyQuota

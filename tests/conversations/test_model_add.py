@@ -34,6 +34,17 @@ def test_it_adds_a_model_with_its_price() -> None:
     assert (found.input_picousd, found.output_picousd, found.cache_read_picousd) == (100_000, 400_000, 37_500)
 
 
+def test_it_takes_the_limits_of_the_provider_and_keeps_those_left_out() -> None:
+    add("openai:new", requests_per_minute=60, tokens_per_minute=250_000, requests_per_day=1_000)
+    add("openai:new", requests_per_minute=120)
+    found = profiles.get_profile("openai:new")
+    assert (found.requests_per_minute, found.tokens_per_minute, found.requests_per_day) == (
+        120,
+        250_000,
+        1_000,
+    )
+
+
 def test_it_leaves_a_price_unknown() -> None:
     add("openai:new")
     assert rates("openai:new") is None

@@ -10,6 +10,12 @@ from billing.errors import InvalidAmount, PriceChangeTooLarge
 from billing.prices import TierPrice, picousd_from_usd_per_million, set_price
 from llm.profiles import UnknownProvider, add_model
 
+LIMITS = {
+    "requests_per_minute": "what the provider allows",
+    "tokens_per_minute": "what the provider allows",
+    "requests_per_day": "what the provider allows",
+}
+
 
 class Command(BaseCommand):
     help = (
@@ -26,6 +32,8 @@ class Command(BaseCommand):
             "--max-output", type=int, required=True, metavar="N", help="longest answer in tokens"
         )
         parser.add_argument("--label", help="what people see")
+        for name, what in LIMITS.items():
+            parser.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N", help=what)
         parser.add_argument("--input-usd", metavar="X", help="per million input tokens")
         parser.add_argument("--output-usd", metavar="Y", help="per million output tokens")
         parser.add_argument(
@@ -44,6 +52,7 @@ class Command(BaseCommand):
                     context_window_tokens=options["context"],
                     max_output_tokens=options["max_output"],
                     label=options["label"],
+                    **{name: options[name] for name in LIMITS},
                 )
                 if tier is not None:
                     set_price(
