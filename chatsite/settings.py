@@ -139,6 +139,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_ROUTES = {
     "conversations.tasks.sweep": {"queue": "sweep"},
     "conversations.tasks.learn_estimates": {"queue": "sweep"},
+    "conversations.tasks.roll_up_calls": {"queue": "sweep"},
 }
 SWEEP_INTERVAL_SECONDS = env_float("SWEEP_INTERVAL_SECONDS", 5.0, minimum=0.1)
 CELERY_BEAT_SCHEDULE = {
@@ -148,6 +149,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": SWEEP_INTERVAL_SECONDS * 2},
     },
     "learn-estimates": {"task": "conversations.tasks.learn_estimates", "schedule": 600.0},
+    "roll-up-calls": {
+        "task": "conversations.tasks.roll_up_calls",
+        "schedule": 60.0,
+        "options": {"expires": 120.0},
+    },
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 
@@ -279,6 +285,12 @@ DEMO_MODEL = env_bool("DEMO_MODEL", False)
 # Hosts of providers that an admin may add with plain http or a private address.
 PROVIDER_HOSTS = env_list("PROVIDER_HOSTS")
 TIKTOKEN_CACHE_DIR = DATA_DIR / "tiktoken"
+
+# --- Operators ----------------------------------------------------------------
+CALL_RECORD_DAYS = env_int("CALL_RECORD_DAYS", 30, minimum=2)
+OBJECTIVE_AVAILABILITY_PERCENT = env_float("OBJECTIVE_AVAILABILITY_PERCENT", 99.0, minimum=0)
+OBJECTIVE_FINAL_FAILURE_PERCENT = env_float("OBJECTIVE_FINAL_FAILURE_PERCENT", 0.1, minimum=0)
+OBJECTIVE_ANSWER_P95_SECONDS = env_float("OBJECTIVE_ANSWER_P95_SECONDS", 10.0, minimum=0)
 
 # --- Logs -------------------------------------------------------------------
 LOGGING: dict[str, Any] = {

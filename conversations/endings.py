@@ -13,6 +13,7 @@ from billing.budgets import meters
 from billing.holds import Settlement, release_hold, settle_hold
 from conversations import statements
 from conversations.attempts import Claim, Ended, Outcome
+from conversations.calls import record_attempt, record_lost
 from conversations.events import Event, generation_ended
 from conversations.markdown import to_html
 from conversations.metering import believable, usage_counts
@@ -32,6 +33,7 @@ def finish(claim: Claim, outcome: Outcome) -> Ended | None:
         ):
             return None
         settlement = pay(claim.hold_id, claim, outcome, now)
+        record_attempt(claim, outcome, now)
         statements.touch_conversation(claim.conversation_id, now=now)
         generation = Generation(
             id=claim.generation_id,
@@ -56,6 +58,7 @@ def close_lapsed(generation: Generation, *, text: str, seq: int) -> Ended | None
         if not won:
             return None
         settlement = pay_without_claim(generation, outcome, now)
+        record_lost(generation, outcome.state, now)
         return ended_now(load(generation.pk), generation.conversation.owner_id, settlement, now)
 
 

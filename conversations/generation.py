@@ -109,7 +109,15 @@ async def _conclude(attempt: Attempt, error: LLMError | None, runtime: Runtime) 
     appointment = next_attempt(attempt, error)
     if appointment is not None:
         reason, delay, charge = appointment
-        postponed = await _insist(waits.postpone, claim, reason=reason, delay_seconds=delay, charge=charge)
+        postponed = await _insist(
+            waits.postpone,
+            claim,
+            reason=reason,
+            delay_seconds=delay,
+            charge=charge,
+            code="server_stopped" if error is None else error.code,
+            duration_ms=round((time.monotonic() - attempt.started_at) * 1000),
+        )
         if isinstance(postponed, Generation):
             await runtime.announce_waiting(postponed)
         elif postponed is not None:

@@ -6,7 +6,7 @@ import uuid
 
 from celery import shared_task
 
-from conversations import estimates, sweeper
+from conversations import call_hours, estimates, sweeper
 from conversations.hints import RUN_GENERATION
 from conversations.worker_loop import run_in_worker
 
@@ -24,3 +24,9 @@ def sweep() -> None:
 @shared_task(name="conversations.tasks.learn_estimates")  # type: ignore[untyped-decorator]  # celery ships no types
 def learn_estimates() -> None:
     estimates.learn_estimates()
+
+
+@shared_task(name="conversations.tasks.roll_up_calls")  # type: ignore[untyped-decorator]  # celery ships no types
+def roll_up_calls() -> None:
+    call_hours.roll_up_calls()
+    call_hours.prune_calls()

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from billing.errors import BudgetExceeded, PriceUnknown
 from conversations.attempts import STOPPED, Charge, Claim, Ended, Outcome
+from conversations.calls import record_attempt, record_lost
 from conversations.claims import hold_attempt
 from conversations.endings import close, load, pay, pay_without_claim
 from conversations.models import Generation, State, WaitingReason
@@ -20,12 +21,18 @@ HOLD_WAIT_LIMIT_SECONDS = 600.0
 
 
 def postpone(
-    claim: Claim, *, reason: WaitingReason, delay_seconds: float, charge: Charge
+    claim: Claim,
+    *,
+    reason: WaitingReason,
+    delay_seconds: float,
+    charge: Charge,
+    code: str = "",
+    duration_ms: int | None = None,
 ) -> Generation | Ended | None:
     """Put the generation off to its next attempt, with a new hold in place of the old one.
 
-    Returns the waiting generation; Ended where the budget no longer allows another attempt; None when
-    the claim was lost.
+    ``code`` and ``duration_ms`` say how the attempt ended and how long it took. Returns the waiting
+    generation; Ended where the budget no longer allows another attempt; None when the claim was lost.
     """
     now = timezone.now()
     run_after = now + timedelta(seconds=delay_seconds)
@@ -43,7 +50,9 @@ def postpone(
         if not won:
             return None
         generation = load(claim.generation_id)
-        pay(claim.hold_id, claim, Outcome(State.WAITING, charge=charge), now)
+        outcome = Outcome(State.WAITING, error_code=code, charge=charge, duration_ms=duration_ms)
+        pay(claim.hold_id, claim, outcome, now)
+        record_attempt(claim, outcome, now)
         if generation.stop_requested_at is not None:
             return close(generation, STOPPED, now)
         if delay_seconds <= HOLD_WAIT_LIMIT_SECONDS:
@@ -81,6 +90,7 @@ def revive_lapsed(generation: Generation) -> bool:
         )
         if won:
             pay_without_claim(generation, Outcome(State.WAITING, charge="house"), now)
+            record_lost(generation, State.WAITING, now)
             fresh = load(generation.pk)
             if fresh.stop_requested_at is not None:
                 close(fresh, STOPPED, now)

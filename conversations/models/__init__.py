@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conversations.models.call import CallHour, CallRecord, LatencyHour, Measure
 from conversations.models.conversation import Conversation
 from conversations.models.generation import Generation
 from conversations.models.person import ApiKey, Preferences
@@ -19,8 +20,12 @@ __all__ = [
     "LIVE_STATES",
     "TERMINAL_STATES",
     "ApiKey",
+    "CallHour",
+    "CallRecord",
     "Conversation",
     "Generation",
+    "LatencyHour",
+    "Measure",
     "Preferences",
     "State",
     "Turn",

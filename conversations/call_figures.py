@@ -1,0 +1,130 @@
+"""Figures of provider calls over a range of hours: sums, percentiles, objectives.
+
+Only the sums by the hour are read. Ranges are [start, end) of whole hours, in UTC. The
+running hour is at most a minute behind.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import Q, Sum
+
+from conversations.call_hours import BOUNDS_MS
+from conversations.calls import REQUEST_CODES
+from conversations.models import State
+from conversations.models.call import NO_BOUND_MS, CallHour, LatencyHour, Measure
+
+# Calls whose end says nothing about the service: a stop, the request's own fault.
+GOOD = Q(code="") | Q(code__in=REQUEST_CODES)
+ENDED = ~Q(outcome=State.WAITING)
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Calls by upper bound in ms, ascending; the last bound may be NO_BOUND_MS."""
+
+    buckets: tuple[tuple[int, int], ...]
+    total_ms: int
+
+    @property
+    def calls(self) -> int:
+        return sum(calls for _, calls in self.buckets)
+
+    @property
+    def mean_ms(self) -> int | None:
+        return self.total_ms // self.calls if self.calls else None
+
+    def percentile(self, percent: float) -> int | None:
+        """The bound within which ``percent`` of the calls lie, interpolated; None without calls.
+
+        Within the bucket that has no bound, the bound below it: "at least this".
+        """
+        wanted = self.calls * percent / 100
+        below, passed = 0, 0
+        for bound, calls in self.buckets:
+            if calls and passed + calls >= wanted:
+                if bound == NO_BOUND_MS:
+                    return below
+                return round(below + (bound - below) * max(wanted - passed, 0) / calls)
+            below, passed = bound, passed + calls
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A goal beside what was reached; ``value`` None where nothing was measured. Both in ``unit``."""
+
+    name: str
+    unit: str
+    target: float
+    value: float | None
+    met: bool | None
+
+
+def histogram(
+    measure: str, *, start: datetime, end: datetime, model: str | None = None, provider: str | None = None
+) -> Histogram:
+    rows = LatencyHour.objects.filter(measure=measure, hour__gte=start, hour__lt=end)
+    if model is not None:
+        rows = rows.filter(model=model)
+    if provider is not None:
+        rows = rows.filter(provider=provider)
+    return _histogram(measure, rows.values_list("bound_ms").annotate(Sum("calls"), Sum("total_ms")))
+
+
+def histograms_by(key: str, measure: str, *, start: datetime, end: datetime) -> dict[object, Histogram]:
+    """A histogram per value of "hour", "model" or "provider"; one query."""
+    found: dict[object, list[tuple[int, int, int]]] = defaultdict(list)
+    rows = LatencyHour.objects.filter(measure=measure, hour__gte=start, hour__lt=end)
+    for value, *rest in rows.values_list(key, "bound_ms").annotate(Sum("calls"), Sum("total_ms")):
+        found[value].append((rest[0], rest[1], rest[2]))
+    return {value: _histogram(measure, buckets) for value, buckets in found.items()}
+
+
+def _histogram(measure: str, rows: Iterable[tuple[int, int, int]]) -> Histogram:
+    counted: dict[int, int] = defaultdict(int)
+    total_ms = 0
+    for bound, calls, ms in rows:
+        counted[bound] += calls
+        total_ms += ms
+    bounds = sorted({*BOUNDS_MS[measure], NO_BOUND_MS, *counted})
+    return Histogram(tuple((bound, counted[bound]) for bound in bounds), total_ms)
+
+
+def objectives(*, start: datetime, end: datetime) -> list[Objective]:
+    """What the operator has promised (OBJECTIVE_…), beside what the range shows."""
+    sums = CallHour.objects.between(start, end).aggregate(
+        all=Sum("calls", default=0),
+        good=Sum("calls", filter=GOOD, default=0),
+        ended=Sum("calls", filter=ENDED, default=0),
+        failed=Sum("calls", filter=ENDED & ~GOOD, default=0),
+    )
+    whole = histogram(Measure.ANSWER, start=start, end=end).percentile(95)
+    return [
+        _objective(
+            "availability",
+            "%",
+            settings.OBJECTIVE_AVAILABILITY_PERCENT,
+            100 * sums["good"] / sums["all"] if sums["all"] else None,
+            at_least=True,
+        ),
+        _objective(
+            "final_failures",
+            "%",
+            settings.OBJECTIVE_FINAL_FAILURE_PERCENT,
+            100 * sums["failed"] / sums["ended"] if sums["ended"] else None,
+        ),
+        _objective("answer_p95", "s", settings.OBJECTIVE_ANSWER_P95_SECONDS, whole and whole / 1000),
+    ]
+
+
+def _objective(
+    name: str, unit: str, target: float, value: float | None, *, at_least: bool = False
+) -> Objective:
+    met = None if value is None else (value >= target if at_least else value <= target)
+    return Objective(name, unit, target, value, met)
