@@ -15,6 +15,18 @@ urlpatterns = [
     path("ask/", plain_send.send_plainly, name="send_plainly"),
     path("new/", pages.create_conversation, name="new_conversation"),
     path("c/<uuid:conversation_id>/", pages.conversation, name="conversation"),
+    path(
+        "c/<uuid:conversation_id>/export.md",
+        pages.export_conversation,
+        {"extension": "md"},
+        name="export_markdown",
+    ),
+    path(
+        "c/<uuid:conversation_id>/export.json",
+        pages.export_conversation,
+        {"extension": "json"},
+        name="export_json",
+    ),
     path("c/<uuid:conversation_id>/model/", pages.choose_model, name="choose_model"),
     path("c/<uuid:conversation_id>/answers/<uuid:generation_id>.md", pages.answer_text, name="answer_text"),
     path(

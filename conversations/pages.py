@@ -18,6 +18,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
+from conversations.export import export_response
 from conversations.forms import SignInForm, SignUpForm
 from conversations.models import Conversation, Generation, Preferences
 from conversations.rail import archived, search
@@ -146,6 +147,13 @@ def answer_text(request: HttpRequest, conversation_id: uuid.UUID, generation_id:
         conversation__owner=_user(request),
     )
     return HttpResponse(found.answer_text(), content_type="text/plain; charset=utf-8")
+
+
+@login_required
+@require_GET
+def export_conversation(request: HttpRequest, conversation_id: uuid.UUID, extension: str) -> HttpResponse:
+    found = Conversation.objects.select_related("head_turn").owned_by(_user(request))
+    return export_response(get_object_or_404(found, pk=conversation_id), extension)
 
 
 def _user(request: HttpRequest) -> User:

@@ -6,7 +6,9 @@ import uuid
 from typing import Any
 
 from django.conf import settings
-from drf_spectacular.utils import extend_schema
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -20,8 +22,10 @@ from conversations.api.serializers import (
     ConversationListQuery,
     ConversationSerializer,
     ConversationSummarySerializer,
+    ExportQuery,
     StatusSerializer,
 )
+from conversations.api.stopping import stop_and_wait
 from conversations.broadcast import publish, user_topic
 from conversations.conversations import (
     Changes,
@@ -31,7 +35,8 @@ from conversations.conversations import (
 )
 from conversations.database import in_database
 from conversations.exceptions import NotFound
-from conversations.models import Conversation, Generation, State
+from conversations.export import export_response, find_conversation
+from conversations.models import Conversation, Generation, State, Turn
 from conversations.runtime import get_runtime
 
 TAGS = ["conversations"]
@@ -105,7 +110,14 @@ class ConversationView(RestView):
         responses={204: None, **problems("csrf_failed", "not_found", "conversation_busy")},
     )
     async def delete(self, request: Request, conversation_id: uuid.UUID) -> Response:
-        """Delete the conversation with all its messages. What they cost stays in the books."""
+        """Delete the conversation with all its messages. What they cost stays in the books.
+
+        An answer that is being written is stopped first. 409 when the process that writes it does not
+        end it in time.
+        """
+        live = await in_database(_live_turn, self.user.pk, conversation_id)
+        if live is not None:
+            await stop_and_wait(user_id=self.user.pk, turn=live)
         await in_database(delete_conversation, user_id=self.user.pk, conversation_id=conversation_id)
         await self._tell(conversation_id, "deleted")
         return Response(status=204)
@@ -113,6 +125,26 @@ class ConversationView(RestView):
     async def _tell(self, conversation_id: uuid.UUID, change: str, **values: Any) -> None:
         event = events.conversation_updated(conversation_id, change, **values)
         await publish(user_topic(self.user.pk), event)
+
+
+class ExportView(RestView):
+    @extend_schema(
+        operation_id="export_conversation",
+        tags=TAGS,
+        parameters=[ExportQuery],
+        responses={
+            (200, "application/json"): OpenApiResponse(
+                OpenApiTypes.OBJECT, description="All wordings of all questions, all versions of answers."
+            ),
+            (200, "text/markdown"): OpenApiResponse(OpenApiTypes.STR, description="The branch shown."),
+            **problems("malformed", "not_found"),
+        },
+    )
+    def get(self, request: Request, conversation_id: uuid.UUID) -> HttpResponse:
+        """The whole conversation as a file, in JSON or Markdown."""
+        extension = self.read(ExportQuery, query=True)["format"]
+        found = find_conversation(user_id=self.user.pk, conversation_id=conversation_id)
+        return export_response(found, "md" if extension == "markdown" else "json")
 
 
 class StatusView(RestView):
@@ -137,6 +169,13 @@ def own(user_id: int, conversation_id: uuid.UUID) -> Conversation:
     if found is None:
         raise NotFound
     return found
+
+
+def _live_turn(user_id: int, conversation_id: uuid.UUID) -> Turn | None:
+    own(user_id, conversation_id)
+    live = Generation.objects.live().filter(conversation_id=conversation_id)
+    generation = live.select_related("turn").defer("text", "html").first()
+    return None if generation is None else generation.turn
 
 
 def _current(user_id: int, conversation_id: uuid.UUID) -> Generation | None:

@@ -92,6 +92,10 @@ class ConversationListQuery(serializers.Serializer[Any]):
     )
 
 
+class ExportQuery(serializers.Serializer[Any]):
+    format = serializers.ChoiceField(choices=["json", "markdown"], default="json")
+
+
 class StatusSerializer(serializers.Serializer[Any]):
     """What goes on in a conversation: its live answer, else the last one."""
 
@@ -237,6 +241,13 @@ class VersionSerializer(_LimitFields):
 
 class RegenerateSerializer(VersionSerializer, _OrderFields):
     pass
+
+
+class EditSerializer(_OrderFields):
+    text = serializers.CharField(allow_blank=True, trim_whitespace=False)
+    new_turn_id = serializers.UUIDField(
+        required=False, help_text="Minted by the client. The same id again returns the same answer."
+    )
 
 
 # --- Models -----------------------------------------------------------------------

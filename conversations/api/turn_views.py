@@ -11,28 +11,26 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from conversations.api.base import RestView, release_request_thread
+from conversations.api.base import RestView
 from conversations.api.history import Message, read_answer
-from conversations.api.schema import LAST_EVENT_ID, answer_responses, problems
+from conversations.api.schema import LAST_EVENT_ID, MESSAGE, answer_responses, problems
 from conversations.api.sending import answer, order_of, send
 from conversations.api.serializers import (
     AnswerQuery,
+    EditSerializer,
     MessageSerializer,
     RegenerateSerializer,
     VersionSerializer,
 )
-from conversations.api.watching import Watch
+from conversations.api.stopping import stop_and_wait
 from conversations.database import in_database
 from conversations.exceptions import NotFound
-from conversations.launch import stop
 from conversations.models import Generation, Turn
 from conversations.models.ids import new_id
 from conversations.queueing import Started
-from conversations.runtime import get_runtime
-from conversations.turns import Version, start_version
+from conversations.turns import Version, edit_turn, start_version
 
 TAGS = ["turns"]
-STOP_WAIT_SECONDS = 5.0
 
 
 class StopView(RestView):
@@ -54,14 +52,7 @@ class StopView(RestView):
         """
         html = self.read(AnswerQuery, query=True)["html"]
         turn = await in_database(find_turn, self.user.pk, turn_id)
-        runtime = get_runtime()
-        generation = await stop(
-            runtime, user_id=self.user.pk, conversation_id=turn.conversation_id, turn_id=turn_id
-        )
-        if generation is not None and generation.is_live:
-            release_request_thread()
-            async with Watch(runtime, runtime.stream_of(generation), elsewhere=True) as watch:
-                await watch.ended(seconds=STOP_WAIT_SECONDS)
+        generation = await stop_and_wait(user_id=self.user.pk, turn=turn)
         message, is_live = await in_database(_standing, turn, generation, html)
         return Response(MessageSerializer(message).data, status=202 if is_live else 200)
 
@@ -132,6 +123,28 @@ class RegenerateView(_VersionView):
         return await self.start(request, turn_id)
 
 
+class EditView(RestView):
+    @extend_schema(
+        operation_id="edit_turn",
+        tags=TAGS,
+        parameters=[AnswerQuery, LAST_EVENT_ID],
+        request=EditSerializer,
+        responses=answer_responses(*MESSAGE),
+    )
+    async def post(self, request: Request, turn_id: uuid.UUID) -> HttpResponseBase:
+        """Ask an earlier question anew, in other words, as a turn beside it. The old branch stays."""
+        html = self.read(AnswerQuery, query=True)["html"]
+        fields = self.read(EditSerializer)
+        verb = partial(
+            _edit,
+            user_id=self.user.pk,
+            turn_id=turn_id,
+            new_turn_id=fields.pop("new_turn_id", None) or new_id(),
+            order=order_of(request, fields),
+        )
+        return await answer(request, await send(verb, user_id=self.user.pk), html=html)
+
+
 def find_turn(user_id: int, turn_id: uuid.UUID) -> Turn:
     """The person's turn. Ids are minted by clients: where one was used in two conversations, the newer."""
     turns = Turn.objects.filter(turn_id=turn_id, conversation__owner_id=user_id)
@@ -144,6 +157,11 @@ def find_turn(user_id: int, turn_id: uuid.UUID) -> Turn:
 def _start_version(*, user_id: int, turn_id: uuid.UUID, **values: Any) -> Started:
     turn = find_turn(user_id, turn_id)
     return start_version(user_id=user_id, conversation_id=turn.conversation_id, turn_id=turn_id, **values)
+
+
+def _edit(*, user_id: int, turn_id: uuid.UUID, **values: Any) -> Started:
+    turn = find_turn(user_id, turn_id)
+    return edit_turn(user_id=user_id, conversation_id=turn.conversation_id, turn_id=turn_id, **values)
 
 
 def _standing(turn: Turn, stopped: Generation | None, html: bool) -> tuple[Message, bool]:

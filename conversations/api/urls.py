@@ -5,11 +5,16 @@ from __future__ import annotations
 from django.urls import path, re_path
 
 from conversations.api.base import UnknownPath
-from conversations.api.conversation_views import ConversationsView, ConversationView, StatusView
+from conversations.api.conversation_views import (
+    ConversationsView,
+    ConversationView,
+    ExportView,
+    StatusView,
+)
 from conversations.api.docs_views import DocsView, SchemaView
 from conversations.api.message_views import MessagesView
 from conversations.api.model_views import ModelsView
-from conversations.api.turn_views import ContinueView, RegenerateView, RetryView, StopView
+from conversations.api.turn_views import ContinueView, EditView, RegenerateView, RetryView, StopView
 
 CONVERSATION = "conversations/<uuid:conversation_id>/"
 TURN = "turns/<uuid:turn_id>/"
@@ -18,11 +23,13 @@ urlpatterns = [
     path("conversations/", ConversationsView.as_view(), name="api-conversations"),
     path(CONVERSATION, ConversationView.as_view(), name="api-conversation"),
     path(f"{CONVERSATION}status/", StatusView.as_view(), name="api-status"),
+    path(f"{CONVERSATION}export/", ExportView.as_view(), name="api-export"),
     path(f"{CONVERSATION}messages/", MessagesView.as_view(), name="api-messages"),
     path(f"{TURN}stop/", StopView.as_view(), name="api-stop"),
     path(f"{TURN}retry/", RetryView.as_view(), name="api-retry"),
     path(f"{TURN}continue/", ContinueView.as_view(), name="api-continue"),
     path(f"{TURN}regenerate/", RegenerateView.as_view(), name="api-regenerate"),
+    path(f"{TURN}edit/", EditView.as_view(), name="api-edit"),
     path("models/", ModelsView.as_view(), name="api-models"),
     path("schema/", SchemaView.as_view(), name="api-schema"),
     path("docs/", DocsView.as_view(), name="api-docs"),

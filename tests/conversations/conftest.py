@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.db import connections
 
 from conversations.database import close_database_threads, in_database
-from conversations.models import ApiKey, Conversation
+from conversations.models import ApiKey, Conversation, Generation, State, Turn
 from conversations.runtime import shut_down
 from tests.conversations.rest import Rest
 
@@ -132,3 +132,19 @@ def outsider(charlie: User) -> Rest:
 async def refreshed(row: Any) -> Any:
     await in_database(row.refresh_from_db)
     return row
+
+
+def written_elsewhere(conversation: Conversation) -> Turn:
+    """A turn whose answer another process writes: it hears of a stop when it hears of it."""
+    turn = Turn.objects.create(conversation=conversation, turn_id=uuid.uuid4(), text="Hello")
+    turn.chosen = Generation.objects.create(
+        conversation=conversation,
+        turn=turn,
+        model="demo:0-5-0",
+        wanted_output_tokens=5,
+        state=State.STREAMING,
+        owner="elsewhere",
+        epoch=1,
+    )
+    turn.save()
+    return turn

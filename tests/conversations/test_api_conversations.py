@@ -11,11 +11,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from billing.models import Hold, LedgerEntry
+from conversations.api import stopping
 from conversations.conversations import Changes, change_conversation
 from conversations.database import in_database
-from conversations.models import Conversation
+from conversations.models import Conversation, Generation
 from conversations.runtime import get_runtime
-from tests.conversations.conftest import OpenSocket, refreshed
+from tests.conversations.conftest import OpenSocket, refreshed, written_elsewhere
 from tests.conversations.rest import Rest, count_queries
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -192,18 +194,35 @@ async def test_it_deletes_a_conversation(conversation: Conversation, rest: Rest)
     assert not await in_database(Conversation.objects.exists)
 
 
-async def test_it_keeps_a_conversation_while_an_answer_is_written(
+async def test_it_stops_the_answer_that_is_written_and_deletes(
     conversation: Conversation, rest: Rest
 ) -> None:
     path = f"conversations/{conversation.pk}/"
-    send = asyncio.ensure_future(rest.post(f"{path}messages/", {"text": "Hello", "model": "demo:0-60-10"}))
+    body = {"text": "Hello", "model": "demo:0-500-20"}
+    send = asyncio.ensure_future(rest.post(f"{path}messages/", body))
     await _until_streaming(rest, path)
 
-    refused = await rest.delete(path)
+    assert (await rest.delete(path)).status_code == 204
+
+    await asyncio.gather(send, return_exceptions=True)
+    assert (await rest.get(path)).status_code == 404
+    assert not await in_database(Generation.objects.exists)
+    assert not await in_database(Hold.objects.alive().exists)
+    entry = await in_database(LedgerEntry.objects.get)
+    assert 0 < entry.output_visible_tokens < 500
+
+
+async def test_it_deletes_nothing_that_another_process_goes_on_writing(
+    conversation: Conversation, rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that does not hear of the stop in time: its answer could not be settled without its row."""
+    monkeypatch.setattr(stopping, "STOP_WAIT_SECONDS", 0.1)
+    await in_database(written_elsewhere, conversation)
+
+    refused = await rest.delete(f"conversations/{conversation.pk}/")
 
     assert (refused.status_code, refused.json()["code"]) == (409, "conversation_busy")
-    assert (await send).json()["state"] == "completed"
-    assert (await rest.delete(path)).status_code == 204
+    assert await in_database(Conversation.objects.exists)
 
 
 async def test_it_tells_the_status_of_an_answer(conversation: Conversation, rest: Rest) -> None:

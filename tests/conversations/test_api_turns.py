@@ -10,10 +10,11 @@ import pytest
 from pytest_django import Settings
 
 from billing.models import Hold, LedgerEntry
-from conversations.api import turn_views
+from conversations.api import stopping
 from conversations.database import in_database
-from conversations.models import Conversation, Generation, State, Turn
+from conversations.models import Conversation, Generation, Turn
 from conversations.runtime import get_runtime
+from tests.conversations.conftest import written_elsewhere
 from tests.conversations.rest import Rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,23 +58,9 @@ async def test_it_says_that_a_stop_is_under_way(
     conversation: Conversation, rest: Rest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer that another process writes, which does not hear of the stop in time."""
-    monkeypatch.setattr(turn_views, "STOP_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(stopping, "STOP_WAIT_SECONDS", 0.1)
 
-    def write_elsewhere() -> Turn:
-        turn = Turn.objects.create(conversation=conversation, turn_id=uuid.uuid4(), text="Hello")
-        turn.chosen = Generation.objects.create(
-            conversation=conversation,
-            turn=turn,
-            model="demo:0-5-0",
-            wanted_output_tokens=5,
-            state=State.STREAMING,
-            owner="elsewhere",
-            epoch=1,
-        )
-        turn.save()
-        return turn
-
-    turn = await in_database(write_elsewhere)
+    turn = await in_database(written_elsewhere, conversation)
 
     response = await rest.post(f"turns/{turn.turn_id}/stop/")
 
@@ -169,3 +156,24 @@ async def test_it_waits_no_longer_than_the_deadline(
     response = await rest.post(f"turns/{first['turn_id']}/regenerate/", {"model": "demo:0-60-10"})
     assert (response.status_code, response.json()["code"]) == (504, "deadline")
     await rest.post(f"turns/{first['turn_id']}/stop/")
+
+
+async def test_it_asks_a_question_anew_in_other_words(conversation: Conversation, rest: Rest) -> None:
+    first = await ask(conversation, rest, "demo:0-5-0")
+    new_turn_id = str(uuid.uuid4())
+    body = {"text": "Good morning", "new_turn_id": new_turn_id, "model": "demo:0-7-0"}
+
+    edited = (await rest.post(f"turns/{first['turn_id']}/edit/", body)).json()
+    again = (await rest.post(f"turns/{first['turn_id']}/edit/", body)).json()
+
+    assert (edited["turn_id"], edited["state"], edited["model"]) == (new_turn_id, "completed", "demo:0-7-0")
+    assert again == edited
+    history = (await rest.get(messages(conversation))).json()["results"]
+    assert [message["text"] for message in history if message["role"] == "user"] == ["Good morning"]
+    assert await in_database(Turn.objects.filter(text="Hello").exists)
+
+
+async def test_it_refuses_an_edit_without_text(conversation: Conversation, rest: Rest) -> None:
+    first = await ask(conversation, rest, "demo:0-5-0")
+    refused = await rest.post(f"turns/{first['turn_id']}/edit/", {"text": " "})
+    assert (refused.status_code, refused.json()["code"]) == (422, "message_empty")
