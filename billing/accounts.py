@@ -82,7 +82,10 @@ def set_timezone(*, user_id: int, timezone_name: str, now: datetime | None = Non
         account = ensure_account(user_id=user_id, now=now)
         account.timezone = timezone_name
         account.save(update_fields=["timezone"])
-        Budget.objects.filter(scope_kind=ScopeKind.USER, scope_id=str(user_id)).update(timezone=timezone_name)
+        personal = Budget.objects.filter(
+            scope_kind__in=(ScopeKind.USER, ScopeKind.OWN), scope_id=str(user_id)
+        )
+        personal.update(timezone=timezone_name)
     return account
 
 

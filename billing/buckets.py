@@ -91,7 +91,7 @@ def user_scope(user_id: int) -> tuple[str, str]:
 
 def scopes_of(*, user_id: int, group_id: int | None, conversation_id: UUID | None) -> list[tuple[str, str]]:
     """The (kind, id) pairs whose budgets a call of this user in this conversation meets."""
-    scopes = [("everyone", ""), user_scope(user_id)]
+    scopes = [("everyone", ""), user_scope(user_id), ("own", str(user_id))]
     if group_id is not None:
         scopes.append(("group", str(group_id)))
     if conversation_id is not None:

@@ -222,6 +222,6 @@ def _check_thresholds(thresholds: list[int] | None) -> None:
 def _zone(key: dict[str, str | None], timezone_name: str | None, now: datetime) -> str:
     if timezone_name is not None:
         return timezone_name
-    if key["scope_kind"] == ScopeKind.USER:
+    if key["scope_kind"] in (ScopeKind.USER, ScopeKind.OWN):
         return accounts.ensure_account(user_id=int(str(key["scope_id"])), now=now).timezone
     return "UTC"

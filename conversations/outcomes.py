@@ -69,6 +69,7 @@ CUT_CODES = frozenset({"connection_failed", "provider_error", "provider_overload
 
 WHOSE = {
     "user": "Your",
+    "own": "Your own",
     "group": "Your group's",
     "conversation": "This conversation's",
     "everyone": "This site's",

@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from billing.admin import ledger, prices, rules
+from billing.admin import ledger, prices, requests, rules
 
-__all__ = ["ledger", "prices", "rules"]
+__all__ = ["ledger", "prices", "requests", "rules"]

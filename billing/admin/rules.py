@@ -126,7 +126,7 @@ def _key_of(budget: Budget) -> dict[str, Any]:
 def _arguments(values: dict[str, Any]) -> dict[str, Any]:
     """The form's values as ``set_budget`` takes them."""
     scope_id: Any = values["scope_id"] or None
-    if values["scope_kind"] in (ScopeKind.USER, ScopeKind.GROUP) and scope_id:
+    if values["scope_kind"] in (ScopeKind.USER, ScopeKind.OWN, ScopeKind.GROUP) and scope_id:
         if not str(scope_id).isascii() or not str(scope_id).isdigit():
             raise InvalidAmount(f"{scope_id!r} is not the number of a {values['scope_kind']}")
         scope_id = int(scope_id)

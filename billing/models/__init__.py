@@ -6,6 +6,7 @@ from billing.models.budget import Budget, BudgetEvent, BudgetSource, Period, Sco
 from billing.models.entry import TOKEN_COLUMNS, Bearer, EntryKind, LedgerEntry, Posting
 from billing.models.grant import Grant, GrantDraw
 from billing.models.hold import MAX_CALL_TOKENS, Hold, HoldLine, HoldState
+from billing.models.limit_request import LimitRequest, RequestState
 from billing.models.plan import Plan, PlanBudget
 from billing.models.price import MAX_PRICE_PICOUSD, PriceVersion
 from billing.models.rollup import UsageRollup
@@ -30,11 +31,13 @@ __all__ = [
     "HoldState",
     "LedgerEntry",
     "LimitChange",
+    "LimitRequest",
     "Period",
     "Plan",
     "PlanBudget",
     "Posting",
     "PriceVersion",
+    "RequestState",
     "ScopeKind",
     "Unit",
     "UsageRollup",

@@ -27,6 +27,8 @@ class ScopeKind(models.TextChoices):
     GROUP = "group", "group"
     CONVERSATION = "conversation", "conversation"
     EVERYONE = "everyone", "everyone"
+    # A limit that a person has set below the admin's. It meets the same calls and can only refuse more.
+    OWN = "own", "user's own limit"
 
 
 class BudgetSource(models.TextChoices):
@@ -43,7 +45,8 @@ class Budget(models.Model):
     """One rule. Its key (scope, model, unit, period) is unique for good: a budget that is closed and
     set again is the same row, so its running period goes on and nobody gains a second allowance.
 
-    ``scope_id`` is opaque text: a user's or group's number, a conversation's UUID, empty for everyone.
+    ``scope_id`` is opaque text: a user's or group's number, a conversation's UUID, empty for everyone;
+    for a limit of one's own the user's number.
     It applies from the moment it is there, whatever ``valid_from`` says: clocks differ, limits must not.
     ``model`` null means all models, ``limit_units`` null means unlimited (and still counted).
     """

@@ -21,6 +21,7 @@ register = template.Library()
 PERIOD_WORDS = {"day": "today", "week": "this week", "month": "this month", "none": "in total"}
 SCOPE_WORDS = {
     "user": "Your budget",
+    "own": "Your own limit",
     "group": "Your group",
     "conversation": "This conversation",
     "everyone": "The site",

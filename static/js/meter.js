@@ -4,7 +4,7 @@
 import { figure, money, remaining, tokens } from "./format.js";
 
 const PERIOD_WORDS = { none: "in total", day: "today", week: "this week", month: "this month" };
-const SCOPE_WORDS = { user: "Your budget", group: "Your group", conversation: "This conversation", everyone: "The site" };
+const SCOPE_WORDS = { user: "Your budget", own: "Your own limit", group: "Your group", conversation: "This conversation", everyone: "The site" };
 const LEVEL_WORDS = { 75: "75 % used", 90: "Almost used up", 100: "Used up" };
 
 /** @param {any} budget @param {number | string} amount tokens, or US dollars as a decimal string */
