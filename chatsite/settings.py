@@ -229,6 +229,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 # --- REST -------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
+        "conversations.api.authentication.AccessTokenAuthentication",
         "conversations.api.authentication.ApiKeyAuthentication",
         "conversations.api.authentication.SessionAuthentication",
     ],
@@ -239,6 +240,9 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "conversations.api.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
+# JWTs: what a program gets for a name and a password, and for how long.
+ACCESS_TOKEN_SECONDS = env_float("ACCESS_TOKEN_SECONDS", 600.0, minimum=1)
+REFRESH_TOKEN_SECONDS = env_float("REFRESH_TOKEN_SECONDS", 14 * 86_400.0, minimum=1)
 SPECTACULAR_SETTINGS = {
     "TITLE": "Chatsite",
     "DESCRIPTION": "Self-hosted AI chat in which every token is accounted for.",

@@ -1,4 +1,4 @@
-"""Who opens a WebSocket: by an API key in the header, or by the session cookie from our own pages."""
+"""Who opens a WebSocket: by an API key or access token in the header, or by our own pages' cookie."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from django.contrib.auth import get_user
 from django.http import HttpRequest
 from django.http.request import validate_host
 
+from conversations import access_tokens
 from conversations.models import ApiKey, Conversation, Generation
 
 Headers = dict[bytes, bytes]
@@ -22,9 +23,9 @@ Headers = dict[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What opened a socket: an API key (its digest) or a session (its key)."""
+    """What opened a socket: an API key (its digest), an access token or a session (its key)."""
 
-    kind: Literal["key", "session"]
+    kind: Literal["key", "token", "session"]
     secret: str
     user_id: int
 
@@ -56,15 +57,20 @@ def _identify(headers: Headers) -> Credential | None:
     authorization = headers.get(b"authorization", b"").decode("latin-1")
     if authorization:
         scheme, _, secret = authorization.partition(" ")
-        key = ApiKey.objects.find(secret.strip()) if scheme.lower() == "bearer" else None
-        if key is None:
-            return None
-        key.touch()
-        return Credential("key", key.digest, key.user_id)
+        return _bearer(secret.strip()) if scheme.lower() == "bearer" else None
     # A cookie is sent by any page that asks the browser to connect: the origin must be ours.
     if not _is_own_origin(headers.get(b"origin", b"").decode("latin-1")):
         return None
     return _session(headers.get(b"cookie", b"").decode("latin-1"))
+
+
+def _bearer(secret: str) -> Credential | None:
+    key = ApiKey.objects.find(secret)
+    if key is not None:
+        key.touch()
+        return Credential("key", key.digest, key.user_id)
+    user = access_tokens.bearer(secret, "access")
+    return None if user is None else Credential("token", secret, user.pk)
 
 
 def _is_own_origin(origin: str) -> bool:
@@ -100,7 +106,9 @@ def still_welcome(credentials: Collection[Credential]) -> set[Credential]:
     """Those that would still open a socket: not revoked, signed out, expired or deactivated. Few queries."""
     digests = [one.secret for one in credentials if one.kind == "key"]
     usable = set(ApiKey.objects.usable().filter(digest__in=digests).values_list("digest", flat=True))
-    sessions = {one for one in credentials if one.kind == "session"}
-    return {one for one in credentials if one.secret in usable} | {
-        one for one in sessions if _user_of_session(one.secret) == one.user_id
+    return {one for one in credentials if one.kind == "key" and one.secret in usable} | {
+        one
+        for one in credentials
+        if (one.kind == "session" and _user_of_session(one.secret) == one.user_id)
+        or (one.kind == "token" and access_tokens.bearer(one.secret, "access") is not None)
     }

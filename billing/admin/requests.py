@@ -23,6 +23,12 @@ def _amount(unit: str, units: int) -> str:
     return f"${usd(units)}" if unit == Unit.NANOUSD else f"{units:,} tokens"
 
 
+def _admin(request: HttpRequest) -> int:
+    number = request.user.pk
+    assert number is not None, "the admin asks everybody to sign in"
+    return number
+
+
 @admin.register(LimitRequest)
 class LimitRequestAdmin(FactAdmin):
     list_display = ["created_at", "user_id", "has", "wants", "per", "reason", "state", "answer"]
@@ -81,7 +87,7 @@ class LimitRequestAdmin(FactAdmin):
             return HttpResponseNotAllowed(["POST"])
         if not self.has_change_permission(request):
             raise PermissionDenied
-        if verb(pk, actor_id=request.user.pk):
+        if verb(pk, actor_id=_admin(request)):
             self.message_user(request, done, messages.SUCCESS)
         else:
             self.message_user(request, "This request has been answered already.", messages.WARNING)
@@ -89,10 +95,10 @@ class LimitRequestAdmin(FactAdmin):
 
     @admin.action(description="Approve the selected requests", permissions=["change"])
     def approve_selected(self, request: HttpRequest, queryset: QuerySet[LimitRequest]) -> None:
-        count = sum(limit_requests.approve(wish.pk, actor_id=request.user.pk) for wish in queryset)
+        count = sum(limit_requests.approve(wish.pk, actor_id=_admin(request)) for wish in queryset)
         self.message_user(request, f"Approved: {count}.")
 
     @admin.action(description="Decline the selected requests", permissions=["change"])
     def decline_selected(self, request: HttpRequest, queryset: QuerySet[LimitRequest]) -> None:
-        count = sum(limit_requests.decline(wish.pk, actor_id=request.user.pk) for wish in queryset)
+        count = sum(limit_requests.decline(wish.pk, actor_id=_admin(request)) for wish in queryset)
         self.message_user(request, f"Declined: {count}.")

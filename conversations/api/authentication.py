@@ -1,4 +1,4 @@
-"""Who asks: a program by its API key, or a page of ours by its session cookie.
+"""Who asks: a program by its API key or access token, or a page of ours by its session cookie.
 
 A request with an ``Authorization`` header is judged by that header alone: a cookie beside it does not
 count. A cookie counts only together with the CSRF token.
@@ -15,7 +15,11 @@ from rest_framework import authentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
+from conversations import access_tokens
 from conversations.models import ApiKey
+from conversations.models.person import KEY_PREFIX
+
+CHALLENGE = 'Bearer realm="chatsite"'
 
 
 class CsrfFailed(PermissionDenied):
@@ -23,22 +27,43 @@ class CsrfFailed(PermissionDenied):
     default_code = "csrf_failed"
 
 
-class ApiKeyAuthentication(authentication.BaseAuthentication):
+class _BearerAuthentication(authentication.BaseAuthentication):
+    def authenticate_header(self, request: Request) -> str:
+        return CHALLENGE
+
+
+class AccessTokenAuthentication(_BearerAuthentication):
+    """``Authorization: Bearer eyJ…``; whatever else stands there is left to the API keys."""
+
+    def authenticate(self, request: Request) -> tuple[User, str] | None:
+        secret = bearer_secret(request)
+        if secret is None or secret.startswith(KEY_PREFIX) or secret.count(".") != 2:
+            return None
+        user = access_tokens.bearer(secret, "access")
+        if user is None:
+            raise AuthenticationFailed("This access token has expired or is not valid.", "invalid_key")
+        return user, "access token"
+
+
+class ApiKeyAuthentication(_BearerAuthentication):
     """``Authorization: Bearer cs_…``"""
 
     def authenticate(self, request: Request) -> tuple[User, ApiKey] | None:
-        authorization = authentication.get_authorization_header(request).decode("latin-1")
-        if not authorization:
+        if not authentication.get_authorization_header(request):
             return None
-        scheme, _, secret = authorization.partition(" ")
-        key = ApiKey.objects.find(secret.strip()) if scheme.lower() == "bearer" else None
+        secret = bearer_secret(request)
+        key = None if secret is None else ApiKey.objects.find(secret)
         if key is None:
             raise AuthenticationFailed("This API key does not exist or was revoked.", "invalid_key")
         key.touch()
         return key.user, key
 
-    def authenticate_header(self, request: Request) -> str:
-        return 'Bearer realm="chatsite"'
+
+def bearer_secret(request: Request) -> str | None:
+    """What follows ``Bearer``; None where the header is not there or says something else."""
+    authorization = authentication.get_authorization_header(request).decode("latin-1")
+    scheme, _, secret = authorization.partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else None
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
@@ -66,6 +91,19 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
             "scheme": "bearer",
             "bearerFormat": "cs_…",
             "description": "An API key, made with `manage.py apikey_create USER`.",
+        }
+
+
+class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself
+    target_class = AccessTokenAuthentication
+    name = "accessToken"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "An access token from `auth/token/`.",
         }
 
 

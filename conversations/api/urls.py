@@ -14,6 +14,7 @@ from conversations.api.conversation_views import (
 from conversations.api.docs_views import DocsView, SchemaView
 from conversations.api.message_views import MessagesView
 from conversations.api.model_views import ModelsView
+from conversations.api.token_views import RefreshView, TokenView
 from conversations.api.turn_views import ContinueView, EditView, RegenerateView, RetryView, StopView
 
 CONVERSATION = "conversations/<uuid:conversation_id>/"
@@ -31,6 +32,8 @@ urlpatterns = [
     path(f"{TURN}regenerate/", RegenerateView.as_view(), name="api-regenerate"),
     path(f"{TURN}edit/", EditView.as_view(), name="api-edit"),
     path("models/", ModelsView.as_view(), name="api-models"),
+    path("auth/token/", TokenView.as_view(), name="api-token"),
+    path("auth/token/refresh/", RefreshView.as_view(), name="api-token-refresh"),
     path("schema/", SchemaView.as_view(), name="api-schema"),
     path("docs/", DocsView.as_view(), name="api-docs"),
     re_path(r"", UnknownPath.as_view()),

@@ -17,7 +17,7 @@ from tests.conversations.rest import Rest
 pytestmark = pytest.mark.django_db(transaction=True)
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-PUBLIC = {"schema/", "docs/"}
+PUBLIC = {"schema/", "docs/", "auth/token/", "auth/token/refresh/"}
 
 
 def routes() -> Iterator[tuple[str, type[Any]]]:
