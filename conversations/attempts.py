@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from billing.budgets import Meter
 from conversations.events import Event
 from conversations.models import State
+from conversations.parts import Parts
 from llm.messages import ChatRequest
 from llm.profiles import Profile
 from llm.usage import Usage
@@ -40,6 +41,7 @@ class Claim:
     output_cap_tokens: int
     continues_id: uuid.UUID | None
     created_at: datetime
+    parts: Parts = field(default_factory=Parts)  # what the estimated input consists of
 
 
 @dataclass(frozen=True, slots=True)

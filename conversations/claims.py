@@ -19,6 +19,7 @@ from conversations.context import ContextTooLong, build_context
 from conversations.endings import close, load
 from conversations.history import history_before
 from conversations.models import Generation, State
+from conversations.parts import parts_of
 from llm.errors import UnknownModel
 from llm.profiles import Profile, get_profile
 from llm.tokens import estimate_upper
@@ -93,6 +94,8 @@ def _prepare(generation: Generation, now: datetime) -> Claim:
         max_output_tokens=generation.output_cap_tokens,
         partial_answer=generation.continues.answer_text() if generation.continues else "",
         attempt=generation.attempts,
+        # The context may have been changed since: no more is sent than was held.
+        most_input_tokens=generation.input_estimate_tokens,
     )
     return Claim(
         generation_id=generation.pk,
@@ -108,6 +111,7 @@ def _prepare(generation: Generation, now: datetime) -> Claim:
         output_cap_tokens=generation.output_cap_tokens,
         continues_id=generation.continues_id,
         created_at=generation.created_at,
+        parts=parts_of(generation),
     )
 
 

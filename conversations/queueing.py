@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -18,7 +17,7 @@ from billing.receipts import usd
 from conversations import statements
 from conversations.attempts import Claim
 from conversations.choices import choose_length, choose_profile, choose_temperature
-from conversations.context import Context, ContextTooLong, Exchange, build_context
+from conversations.context import Context, ContextTooLong, History, build_context
 from conversations.exceptions import BudgetRefused, Conflict, Invalid
 from conversations.limits import check_confirmation, ways_out
 from conversations.models import Generation, Turn
@@ -79,7 +78,7 @@ class Question:
 def queue_generation(
     place: Place,
     question: Question,
-    history: Sequence[Exchange],
+    history: History,
     order: Order,
     *,
     generation_id: uuid.UUID,
@@ -112,7 +111,10 @@ def queue_generation(
         output_cap_tokens=hold.output_cap_tokens,
         hold_id=hold.pk,
         created_at=now,
+        **context.parts.columns(),
     )
+    if continues is not None and continues.context_mark:
+        Generation.objects.filter(pk=generation_id).update(context_mark=continues.context_mark)
     claim = Claim(
         generation_id=generation_id,
         conversation_id=place.conversation_id,
@@ -127,6 +129,7 @@ def queue_generation(
         output_cap_tokens=hold.output_cap_tokens,
         continues_id=None if continues is None else continues.pk,
         created_at=now,
+        parts=context.parts,
     )
     return Started(
         generation_id=generation_id,
@@ -182,7 +185,7 @@ def _store(
 def _context(
     place: Place,
     question: Question,
-    history: Sequence[Exchange],
+    history: History,
     profile: Profile,
     temperature: float | None,
     wanted: int,

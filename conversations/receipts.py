@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
 from billing import receipts as ledger_receipts
-from billing.models import EntryKind, LedgerEntry
-from conversations.models import Generation
+from billing.models import Bearer, EntryKind, LedgerEntry
+from conversations.models import Generation, State
+from conversations.parts import expected_rest, parts_of
 
 Receipt = dict[str, Any]
+
+# The newest whole answers of a person, by which the rest of a cut one is expected.
+ANSWERS = 100
 
 # Nothing was sent, or the provider refused it before any work.
 NOTHING_USED: Receipt = {
@@ -32,14 +37,20 @@ NOTHING_USED: Receipt = {
 def receipt(generation: Generation, entry: LedgerEntry | None) -> Receipt:
     """The receipt of a generation that has ended.
 
-    ``charged`` False: the house bears it, or nothing was used.
+    ``charged`` False: the house bears it, or nothing was used. ``breakdown``: what the input consisted of,
+    our shares of the provider's figure. ``expected_rest_tokens``: of an answer that was cut, else None.
     """
-    return _receipt(generation, None if entry is None else ledger_receipts.receipt(entry))
+    figures = None if entry is None else ledger_receipts.receipt(entry)
+    return _receipt(generation, figures, _rests([(generation, entry)]).get(generation.pk))
 
 
-def _receipt(generation: Generation, figures: Receipt | None) -> Receipt:
+def _receipt(generation: Generation, figures: Receipt | None, rest: int | None) -> Receipt:
+    found = figures or NOTHING_USED
+    parts = parts_of(generation).scaled(found["input_tokens"])
     return {
-        **(figures or NOTHING_USED),
+        **found,
+        "breakdown": asdict(parts) if found["input_tokens"] else None,
+        "expected_rest_tokens": rest,
         "first_token_ms": generation.first_token_ms,
         "duration_ms": generation.duration_ms,
         "model": generation.model,
@@ -52,8 +63,38 @@ def receipts(generations: Iterable[Generation]) -> dict[uuid.UUID, Receipt]:
     holds = [row.hold_id for row in rows if row.hold_id is not None]
     entries = LedgerEntry.objects.filter(kind=EntryKind.USAGE, hold_id__in=holds)
     figures = ledger_receipts.receipts(entries)
-    by_hold = {entry.hold_id: figures[entry.pk] for entry in entries}
-    return {row.pk: _receipt(row, by_hold.get(row.hold_id)) for row in rows}
+    by_hold = {entry.hold_id: entry for entry in entries}
+    pairs = [(row, by_hold.get(row.hold_id)) for row in rows]
+    rests = _rests(pairs)
+    return {
+        row.pk: _receipt(row, None if entry is None else figures[entry.pk], rests.get(row.pk))
+        for row, entry in pairs
+    }
+
+
+def _rests(pairs: Iterable[tuple[Generation, LedgerEntry | None]]) -> dict[uuid.UUID, int]:
+    """The expected rest of those that were cut; a query for each person and model among them."""
+    found: dict[uuid.UUID, int] = {}
+    lengths: dict[tuple[int, str], list[int]] = {}
+    for row, entry in pairs:
+        received = 0 if entry is None else entry.output_visible_tokens
+        if entry is None or not received or not _is_cut(row):
+            continue
+        key = (entry.user_id, entry.model)
+        if key not in lengths:
+            whole = LedgerEntry.objects.filter(
+                user_id=entry.user_id, kind=EntryKind.USAGE, model=entry.model, estimated=False
+            ).filter(purpose="answer", bearer=Bearer.USER)
+            lengths[key] = list(
+                whole.order_by("-created_at", "-id").values_list("output_visible_tokens", flat=True)[:ANSWERS]
+            )
+        found[row.pk] = expected_rest(received, lengths[key], most_tokens=row.output_cap_tokens)
+    return found
+
+
+def _is_cut(generation: Generation) -> bool:
+    cut = generation.state in (State.STOPPED, State.INTERRUPTED)
+    return bool(generation.text) and (cut or generation.finish_reason == "length")
 
 
 def total(receipts_: Iterable[Receipt]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from billing.holds import HoldRequest
 from billing.previews import Preview, preview_hold
 from billing.receipts import usd
 from conversations.choices import choose_length, choose_profile, clean_text
-from conversations.context import HISTORY_TURNS, Context, ContextTooLong, build_context
+from conversations.context import Context, ContextTooLong, build_context
 from conversations.events import iso
 from conversations.exceptions import Invalid
 from conversations.history import history_of
@@ -81,7 +81,7 @@ def preview_send(
     end_id, end_depth = (None, -1) if head is None else (head.pk, head.depth)
     try:
         context: Context = build_context(
-            history=history_of(conversation.pk, end_id, end_depth, last=HISTORY_TURNS),
+            history=history_of(conversation.pk, end_id, end_depth),
             question=text,
             system=conversation.system_prompt,
             profile=profile,

@@ -32,14 +32,22 @@ FROM conversations_conversation c
 WHERE c.id = %s AND c.owner_id = %s AND u.is_active
 """
 _EXCHANGES = """
-SELECT t.id, t.parent_id, t.text, g.text, g.id, g.continues_id
+SELECT t.id, t.parent_id, t.text, g.text, g.id, g.continues_id, t.turn_id, t.context_mark, g.context_mark
 FROM conversations_turn t LEFT JOIN conversations_generation g ON g.id = t.chosen_id
 WHERE t.conversation_id = %s AND t.depth <= %s AND t.depth > %s
+"""
+_WISHES = """
+SELECT c.context_policy, p.context_policy, s.id, s.from_depth, s.until_depth, s.digest, s.text
+FROM conversations_conversation c
+  LEFT JOIN conversations_preferences p ON p.user_id = c.owner_id
+  LEFT JOIN conversations_summary s ON s.conversation_id = c.id AND s.state = 'completed'
+WHERE c.id = %s
 """
 _TURN_COLUMNS = ("id", "conversation_id", "turn_id", "parent_id", "depth", "text", "chosen_id", "created_at")
 _GENERATION_COLUMNS = (
     "id", "conversation_id", "turn_id", "continues_id", "model", "temperature", "wanted_output_tokens",
     "input_estimate_tokens", "output_cap_tokens", "hold_id", "created_at",
+    "system_tokens", "questions_tokens", "answers_tokens", "summary_tokens", "tools_tokens",
     "state", "waiting_reason", "owner", "epoch", "attempts", "text", "seq", "html",
     "finish_reason", "error_code",
 )  # fmt: skip
@@ -93,6 +101,20 @@ class Step:
     answer: str
     generation_id: uuid.UUID | None
     continues_id: uuid.UUID | None
+    turn_id: uuid.UUID
+    question_mark: str
+    answer_mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSummary:
+    """A finished summary of the turns from one depth to another, on the branch that ``digest`` names."""
+
+    id: uuid.UUID
+    from_depth: int
+    until_depth: int
+    digest: str
+    text: str
 
 
 def read_place(conversation_id: uuid.UUID, *, user_id: int, turn_id: uuid.UUID) -> Place | None:
@@ -136,11 +158,23 @@ def read_steps(
                 answer=row[3] or "",
                 generation_id=sql.uuid_out(row[4]),
                 continues_id=sql.uuid_out(row[5]),
+                turn_id=_uuid(row[6]),
+                question_mark=row[7],
+                answer_mark=row[8] or "",
             )
         )
         row = by_id.get(row[1])
     steps.reverse()
     return steps
+
+
+def read_wishes(conversation_id: uuid.UUID) -> tuple[str, list[StoredSummary]]:
+    """The policy for the context, "" where nobody chose one, and the summaries of all branches."""
+    found = sql.rows(_WISHES, [sql.uuid_in(conversation_id)])
+    if not found:
+        return "", []
+    summaries = [StoredSummary(_uuid(row[2]), *row[3:]) for row in found if row[2] is not None]
+    return found[0][0] or found[0][1] or "", summaries
 
 
 def insert_turn(**values: Any) -> None:

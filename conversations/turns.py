@@ -18,7 +18,6 @@ from billing.errors import BudgetExceeded
 from billing.holds import record_refusal
 from conversations import statements
 from conversations.choices import clean_text
-from conversations.context import HISTORY_TURNS
 from conversations.exceptions import Conflict, Invalid, NotFound, Refusal
 from conversations.history import history_before, history_of
 from conversations.models import Generation, Turn
@@ -65,7 +64,7 @@ def start_turn(*, user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID, 
         if place.knows_turn:
             return _replay(conversation_id, turn_id, text)
         question = Question(new_id(), turn_id, text, place.head_id, place.head_depth + 1)
-        history = history_of(conversation_id, place.head_id, place.head_depth, last=HISTORY_TURNS)
+        history = history_of(conversation_id, place.head_id, place.head_depth)
         return queue_generation(place, question, history, order, generation_id=new_id())
 
 

@@ -119,6 +119,17 @@ class StatusSerializer(serializers.Serializer[Any]):
 # --- Messages ---------------------------------------------------------------------
 
 
+class PartsSerializer(serializers.Serializer[Any]):
+    """What the input consists of, in tokens; together they are all of it."""
+
+    system = serializers.IntegerField(help_text="The system prompt.")
+    questions = serializers.IntegerField(help_text="Your earlier messages.")
+    answers = serializers.IntegerField(help_text="Earlier answers, and the beginning of a continued one.")
+    summary = serializers.IntegerField(help_text="The summary of older messages.")
+    tools = serializers.IntegerField()
+    message = serializers.IntegerField(help_text="The message itself.")
+
+
 class ReceiptSerializer(serializers.Serializer[Any]):
     """What an answer used. Counts are inclusive: cached within input, thinking within output."""
 
@@ -135,6 +146,10 @@ class ReceiptSerializer(serializers.Serializer[Any]):
     )
     price_version = serializers.IntegerField(allow_null=True)
     entry_id = serializers.UUIDField(allow_null=True, help_text="The ledger entry behind these figures.")
+    breakdown = PartsSerializer(allow_null=True, help_text="Our shares of the input; null: nothing was used.")
+    expected_rest_tokens = serializers.IntegerField(
+        allow_null=True, help_text="Of an answer that was cut: how much more was probably to come."
+    )
     first_token_ms = serializers.IntegerField(allow_null=True)
     duration_ms = serializers.IntegerField(allow_null=True)
     model = serializers.CharField()

@@ -10,9 +10,12 @@ from conversations.models.states import (
     CLAIMED_STATES,
     LIVE_STATES,
     TERMINAL_STATES,
+    ContextMark,
+    ContextPolicy,
     State,
     WaitingReason,
 )
+from conversations.models.summary import Summary
 from conversations.models.turn import Turn
 
 __all__ = [
@@ -22,12 +25,15 @@ __all__ = [
     "ApiKey",
     "CallHour",
     "CallRecord",
+    "ContextMark",
+    "ContextPolicy",
     "Conversation",
     "Generation",
     "LatencyHour",
     "Measure",
     "Preferences",
     "State",
+    "Summary",
     "Turn",
     "WaitingReason",
 ]

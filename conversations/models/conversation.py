@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from conversations.models.ids import new_id
-from conversations.models.states import LIVE_STATES
+from conversations.models.states import LIVE_STATES, ContextPolicy
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -62,6 +62,9 @@ class Conversation(models.Model):
     title_source = models.CharField(max_length=16, choices=TitleSource.choices, blank=True)
     system_prompt = models.TextField(blank=True)
     model = models.CharField(max_length=200, blank=True, help_text="Model id of the last send.")
+    context_policy = models.CharField(
+        max_length=20, choices=ContextPolicy.choices, blank=True, help_text="Empty: the owner's default."
+    )
     temporary = models.BooleanField(default=False)
     pinned_at = models.DateTimeField(null=True, blank=True)
     archived_at = models.DateTimeField(null=True, blank=True)

@@ -27,6 +27,7 @@ from conversations.models.states import (
     CLAIMED_STATES,
     LIVE_STATES,
     TERMINAL_STATES,
+    ContextMark,
     State,
     WaitingReason,
 )
@@ -119,6 +120,16 @@ class Generation(models.Model):
     output_cap_tokens = models.PositiveIntegerField(default=0)
     # The hold of the current attempt, by its opaque id: the ledger outlives the conversation.
     hold_id = models.UUIDField(null=True, blank=True)
+
+    # What that input consisted of, as counted here; what is left of it is the question itself.
+    system_tokens = models.PositiveIntegerField(default=0, db_default=0)
+    questions_tokens = models.PositiveIntegerField(default=0, db_default=0)
+    answers_tokens = models.PositiveIntegerField(default=0, db_default=0)
+    summary_tokens = models.PositiveIntegerField(default=0, db_default=0)
+    tools_tokens = models.PositiveIntegerField(default=0, db_default=0)
+    context_mark = models.CharField(
+        max_length=8, choices=ContextMark.choices, blank=True, default="", db_default=""
+    )
 
     text = models.TextField(blank=True)
     seq = models.PositiveIntegerField(default=0, help_text="Number of deltas in text.")

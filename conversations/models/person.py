@@ -12,6 +12,7 @@ from django.db import models
 from django.utils import timezone
 
 from conversations.models.ids import new_id
+from conversations.models.states import ContextPolicy
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -26,6 +27,7 @@ class Preferences(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="preferences"
     )
     default_model = models.CharField(max_length=200, blank=True)
+    context_policy = models.CharField(max_length=20, choices=ContextPolicy.choices, blank=True)
 
     class Meta:
         verbose_name_plural = "preferences"

@@ -27,3 +27,19 @@ class WaitingReason(models.TextChoices):
 LIVE_STATES = (State.QUEUED, State.RUNNING, State.STREAMING, State.WAITING)
 CLAIMED_STATES = (State.RUNNING, State.STREAMING)
 TERMINAL_STATES = (State.COMPLETED, State.STOPPED, State.INTERRUPTED, State.FAILED)
+
+
+class ContextPolicy(models.TextChoices):
+    """How much of a conversation goes with the next question; never more than the model's window."""
+
+    AUTO = "auto", "As much as fits"
+    LAST_10_MESSAGES = "last_10_messages", "The last 10 messages"
+    LAST_2000_TOKENS = "last_2000_tokens", "The last 2,000 tokens"
+
+
+class ContextMark(models.TextChoices):
+    """What a person has decided about one message."""
+
+    NONE = "", "by the policy"
+    PINNED = "pinned", "always sent"
+    EXCLUDED = "excluded", "never sent"

@@ -6,6 +6,7 @@ from django.db import models
 from django.utils import timezone
 
 from conversations.models.ids import new_id
+from conversations.models.states import ContextMark
 
 
 class Turn(models.Model):
@@ -25,6 +26,10 @@ class Turn(models.Model):
     # The version of the answer that is shown and that later questions build on.
     chosen = models.ForeignKey(
         "conversations.Generation", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    # Of the question; the answer's stands in its generation.
+    context_mark = models.CharField(
+        max_length=8, choices=ContextMark.choices, blank=True, default="", db_default=""
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

@@ -27,6 +27,14 @@ SCOPE_WORDS = {
     "everyone": "The site",
 }
 LEVEL_WORDS = {"75": "75 % used", "90": "Almost used up", "100": "Used up"}
+PART_WORDS = {
+    "system": "system prompt",
+    "questions": "your earlier messages",
+    "answers": "earlier answers",
+    "summary": "summary",
+    "tools": "tools",
+    "message": "this message",
+}
 CENT = Decimal("0.00995")
 LEAST = Decimal("0.00005")
 
@@ -117,9 +125,12 @@ def receipt_rows(receipt: Mapping[str, Any]) -> list[Row]:
     rows = [Row("Input", f"{mark}{receipt['input_tokens']:,}")]
     if receipt["cached_tokens"]:
         rows.append(Row("of which cached", figure(receipt["cached_tokens"]), "part"))
+    rows += part_rows(receipt.get("breakdown") or {})
     rows.append(Row("Output", f"{mark}{receipt['output_tokens']:,}"))
     if receipt["thinking_tokens"]:
         rows.append(Row("of which thinking", figure(receipt["thinking_tokens"]), "part"))
+    if receipt.get("expected_rest_tokens"):
+        rows.append(Row("of a whole answer missing", f"≈ {receipt['expected_rest_tokens']:,}", "part"))
     rows.append(Row("Total tokens", f"{mark}{receipt['total_tokens']:,}", "sum"))
     rows.append(Row("Cost", _cost_text(receipt), "sum"))
     if rates := receipt.get("rates"):
@@ -135,6 +146,15 @@ def receipt_rows(receipt: Mapping[str, Any]) -> list[Row]:
     if receipt["estimated"]:
         rows.append(Row("Estimated", "the provider has not reported"))
     return rows
+
+
+@register.filter
+def part_rows(breakdown: Mapping[str, int]) -> list[Row]:
+    """What an input consists of, where it is more than the message alone. Shares, so about."""
+    present = [name for name in PART_WORDS if breakdown.get(name)]
+    if present in ([], ["message"]):
+        return []
+    return [Row(PART_WORDS[name], f"≈ {breakdown[name]:,}", "part") for name in present]
 
 
 def _cost_text(receipt: Mapping[str, Any]) -> str:

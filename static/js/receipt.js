@@ -12,9 +12,13 @@ export function receiptRows(receipt) {
   /** @type {Row[]} */
   const rows = [{ label: "Input", value: `${mark}${figure(receipt.input_tokens)}`, kind: "" }];
   if (receipt.cached_tokens) rows.push({ label: "of which cached", value: figure(receipt.cached_tokens), kind: "part" });
+  rows.push(...partRows(receipt.breakdown ?? {}));
   rows.push({ label: "Output", value: `${mark}${figure(receipt.output_tokens)}`, kind: "" });
   if (receipt.thinking_tokens) {
     rows.push({ label: "of which thinking", value: figure(receipt.thinking_tokens), kind: "part" });
+  }
+  if (receipt.expected_rest_tokens) {
+    rows.push({ label: "of a whole answer missing", value: `≈ ${figure(receipt.expected_rest_tokens)}`, kind: "part" });
   }
   rows.push({ label: "Total tokens", value: `${mark}${figure(receipt.total_tokens)}`, kind: "sum" });
   rows.push({ label: "Cost", value: costText(receipt), kind: "sum" });
@@ -34,6 +38,26 @@ export function receiptRows(receipt) {
     rows.push({ label: "Estimated", value: "the provider has not reported", kind: "" });
   }
   return rows;
+}
+
+/** What an input consists of, by the names of the server. @type {Record<string, string>} */
+export const PART_WORDS = {
+  system: "system prompt",
+  questions: "your earlier messages",
+  answers: "earlier answers",
+  summary: "summary",
+  tools: "tools",
+  message: "this message",
+};
+
+/**
+ * Only where it is more than the message alone. Shares, so about.
+ * @param {Record<string, number>} breakdown @returns {Row[]}
+ */
+export function partRows(breakdown) {
+  const present = Object.keys(PART_WORDS).filter((name) => breakdown[name]);
+  if (present.length < 2 && (present[0] ?? "message") === "message") return [];
+  return present.map((name) => ({ label: PART_WORDS[name], value: `≈ ${figure(breakdown[name])}`, kind: "part" }));
 }
 
 /** @param {import("./thread.js").Receipt} receipt */

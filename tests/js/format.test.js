@@ -43,6 +43,15 @@ test("it lists cached and thinking tokens as parts", () => {
   assert.ok(receiptRows({ ...RECEIPT, cost_usd: null }).some((row) => row.value === "price unknown"));
 });
 
+test("it says what the input consisted of and what a cut answer lacks", () => {
+  const breakdown = { system: 20, questions: 300, answers: 600, summary: 0, tools: 0, message: 80 };
+  const rows = receiptRows({ ...RECEIPT, breakdown, expected_rest_tokens: 1500 }).map(({ label, value }) => `${label}: ${value}`);
+  assert.deepEqual(rows.slice(2, 6), ["system prompt: ≈ 20", "your earlier messages: ≈ 300", "earlier answers: ≈ 600", "this message: ≈ 80"]);
+  assert.ok(rows.includes("of a whole answer missing: ≈ 1,500"));
+  const alone = receiptRows({ ...RECEIPT, breakdown: { message: 1000 } });
+  assert.ok(!alone.some((row) => row.label === "this message"));
+});
+
 test("it writes the meter and the warning of a budget", () => {
   const budget = { scope: "user", unit: "tokens", period: "day", used: 450, held: 0, limit: 4000, percent: 11, level: "ok", resets_at: null };
   assert.equal(budgetText(budget), "450 / 4,000 tokens today (11 %)");
