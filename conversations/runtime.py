@@ -19,12 +19,13 @@ from django.conf import settings
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from conversations import claims, endings, events
-from conversations.attempts import Beat, Claim, Ended
+from conversations import endings, events
+from conversations.attempts import Claim, Ended
 from conversations.broadcast import PROCESS_ID, conversation_topic, publish, user_topic
 from conversations.database import in_database
 from conversations.doorkeeper import Doorkeeper
 from conversations.generation import run_generation
+from conversations.heartbeat import Heartbeat
 from conversations.hints import ended_notice, started_notice, tell_worker
 from conversations.live import LiveStream
 from conversations.models import Generation
@@ -34,9 +35,6 @@ from llm.registry import aclose_all
 
 logger = logging.getLogger(__name__)
 
-BEAT_SECONDS = 1.0
-# Texts stored in one transaction: small enough that a new question never waits long behind it.
-BEAT_CHUNK = 20
 CONTROL_CHANNEL = "chatsite:stop"
 RECONNECT_SECONDS = 0.5
 # A stream that is followed and silent for this long is compared with the database.
@@ -58,13 +56,12 @@ class Runtime:
         self._ear = connect()
         self.log = LogWriter(self._client)
         self._reader = LogReader(connect(), self._on_log_end)
-        self._renewed_at = time.monotonic()
 
     def start(self) -> None:
         self.log.start()
         self._reader.start()
         for chore in (
-            self._beat_loop(),
+            Heartbeat(self.attempts).run(),
             self._control_loop(),
             self._reconcile_loop(),
             self.doorkeeper.run(),
@@ -273,55 +270,7 @@ class Runtime:
             elif epoch > found.epoch:
                 self.follow(found, epoch)
 
-    # --- Heartbeat --------------------------------------------------------------
-
-    async def _beat_loop(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT_SECONDS)
-            await self._beat()
-
-    async def _beat(self) -> None:
-        now = time.monotonic()
-        renew = now - self._renewed_at >= settings.LEASE_SECONDS / 3
-        running = [
-            a for a in self.attempts.values() if renew or a.stream.seq > a.beaten_seq or not a.stream.seq
-        ]
-        if not running:
-            return
-        for begin in range(0, len(running), BEAT_CHUNK):
-            chunk = running[begin : begin + BEAT_CHUNK]
-            beats = [self._beat_of(attempt) for attempt in chunk]
-            try:
-                answers = await in_database(claims.beat, beats, renew=renew)
-            except Exception:
-                # One text that cannot be stored must not cost the others their lease.
-                logger.exception("a heartbeat failed; it is tried again")
-                continue
-            for attempt, sent in zip(chunk, beats, strict=True):
-                self._take_answer(attempt, sent, answers.get(sent.generation_id))
-        if renew:
-            self._renewed_at = now
-
-    @staticmethod
-    def _take_answer(attempt: Attempt, sent: Beat, stop_requested: bool | None) -> None:
-        if stop_requested is None:
-            attempt.cancel("lost")
-            return
-        attempt.beaten_seq = max(attempt.beaten_seq, sent.seq)
-        if stop_requested:
-            attempt.cancel("stopped")
-
-    @staticmethod
-    def _beat_of(attempt: Attempt) -> Beat:
-        return Beat(
-            generation_id=attempt.claim.generation_id,
-            epoch=attempt.claim.epoch,
-            hold_id=attempt.claim.hold_id,
-            text=attempt.stream.text(),
-            seq=attempt.stream.seq,
-            # A delta is at least a token; the exact count is made at the end.
-            output_tokens=min(attempt.stream.seq, attempt.claim.output_cap_tokens),
-        )
+    # --- Stop requests from other processes ------------------------------
 
     async def _control_loop(self) -> None:
         while True:
