@@ -16,7 +16,9 @@ django_application = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 - needs the apps loaded
 from django.conf import settings  # noqa: E402
+from structlog.contextvars import bind_contextvars, clear_contextvars  # noqa: E402
 
+from chatsite.middleware import request_id_of  # noqa: E402
 from conversations.routing import websocket_urlpatterns  # noqa: E402
 from conversations.runtime import shut_down  # noqa: E402
 from llm.tokens import load  # noqa: E402
@@ -55,8 +57,19 @@ _sockets = URLRouter(websocket_urlpatterns)
 
 
 async def websocket(scope: Message, receive: Receive, send: Send) -> None:
+    """Every line of a socket has its request id, which the answer to the handshake tells."""
+    given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+    request_id = request_id_of(given)
+    clear_contextvars()
+    bind_contextvars(request_id=request_id)
+
+    async def send_with_id(message: Message) -> None:
+        if message["type"] == "websocket.accept":
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+        await send(message)
+
     try:
-        await _sockets(scope, receive, send)
+        await _sockets(scope, receive, send_with_id)
     except ValueError as error:
         if not str(error).startswith("No route found"):
             raise

@@ -7,9 +7,15 @@ from collections.abc import Awaitable, Callable
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
+from structlog.contextvars import bind_contextvars, clear_contextvars
 from uuid_utils import uuid7
 
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}\Z")
+
+
+def request_id_of(given: str) -> str:
+    """The caller's own id where it is a plain word, else a new one."""
+    return given if SAFE_ID.match(given) else str(uuid7())
 
 
 class RequestIdMiddleware:
@@ -27,9 +33,10 @@ class RequestIdMiddleware:
             markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if SAFE_ID.match(given) else str(uuid7())
+        request_id = request_id_of(request.headers.get("X-Request-ID", ""))
         request.META["request_id"] = request_id
+        clear_contextvars()
+        bind_contextvars(request_id=request_id)
         response = await self.get_response(request)
         response["X-Request-ID"] = request_id
         if not response.has_header("Cache-Control") and not request.path.startswith("/static/"):

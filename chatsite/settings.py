@@ -17,6 +17,7 @@ from django.core.management.utils import get_random_secret_key
 
 from chatsite.data_folder import REDIS_URL_FILE, SECRET_KEY_FILE, read_private
 from chatsite.env import BASE_DIR, env_bool, env_float, env_int, env_list, env_str, load_env_file
+from chatsite.logs import logging_config
 
 load_env_file()
 DATA_DIR = Path(env_str("CHATSITE_DATA_DIR", str(BASE_DIR / "data")))
@@ -297,15 +298,7 @@ OBJECTIVE_FINAL_FAILURE_PERCENT = env_float("OBJECTIVE_FINAL_FAILURE_PERCENT", 0
 OBJECTIVE_ANSWER_P95_SECONDS = env_float("OBJECTIVE_ANSWER_P95_SECONDS", 10.0, minimum=0)
 
 # --- Logs -------------------------------------------------------------------
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": env_str("LOG_LEVEL", "INFO")},
-    "loggers": {
-        # It logs "AFC is enabled" on each call.
-        "google_genai.models": {"level": "WARNING"},
-        "httpx2": {"level": "WARNING"},
-    },
-}
+LOG_FORMAT = env_str("LOG_FORMAT", "text")
+if LOG_FORMAT not in ("json", "text"):
+    raise ImproperlyConfigured(f"LOG_FORMAT must be json or text, not {LOG_FORMAT!r}.")
+LOGGING = logging_config(style=LOG_FORMAT, level=env_str("LOG_LEVEL", "INFO").upper())

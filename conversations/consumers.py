@@ -16,6 +16,7 @@ from channels.exceptions import StopConsumer
 from django.conf import settings
 from django.utils import timezone
 from redis.exceptions import RedisError
+from structlog.contextvars import bind_contextvars
 
 from conversations import endings, events, frames, turns
 from conversations.broadcast import PROCESS_ID, conversation_topic, listen, unlisten, user_topic
@@ -122,7 +123,9 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             await self.base_send({"type": "websocket.close", "code": CLOSE_TOO_BIG})
             return
         try:
-            await self._handle(frames.parse_frame(text))
+            frame = frames.parse_frame(text)
+            bind_contextvars(turn_id=str(getattr(frame, "turn_id", "")))
+            await self._handle(frame)
         except frames.BadFrame as error:
             await self.send_event(events.error(error.code, error.detail))
         except Exception:

@@ -7,6 +7,7 @@ locks, instead of fighting for the file. PostgreSQL gets several. Connections st
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import threading
 from collections.abc import Callable
@@ -38,7 +39,8 @@ def _run(job: Callable[[], R]) -> R:
 
 async def in_database(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a synchronous function that uses the ORM in a database thread and await its result."""
-    job = functools.partial(function, *args, **kwargs)
+    # Lines logged there carry the ids that are bound here.
+    job = functools.partial(contextvars.copy_context().run, function, *args, **kwargs)
     return await asyncio.get_running_loop().run_in_executor(_executor(), _run, job)
 
 

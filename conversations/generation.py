@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError
+from structlog.contextvars import bind_contextvars
 
 from conversations import claims, endings, waits
 from conversations.attempts import Claim, Ended
@@ -23,6 +24,7 @@ from conversations.database import in_database
 from conversations.markdown import to_html
 from conversations.models import Generation
 from conversations.running import Attempt, Watchdog
+from conversations.state_log import log_claim_state, log_end, log_provider_error
 from conversations.verdicts import InternalError, next_attempt, outcome_of
 from llm.errors import LLMError, Truncated
 from llm.registry import get_provider
@@ -51,8 +53,11 @@ async def run_generation(generation_id: uuid.UUID, runtime: Runtime, prepared: C
     if claimed is None:
         return
     if isinstance(claimed, Ended):
+        log_end(generation_id, claimed)
         await runtime.announce_end(generation_id, claimed)
         return
+    bind_contextvars(generation_id=str(generation_id), turn_id=str(claimed.turn_id))
+    log_claim_state("running", claimed)
     attempt = runtime.begin(claimed)
     error: LLMError | None = None
     try:
@@ -64,7 +69,7 @@ async def run_generation(generation_id: uuid.UUID, runtime: Runtime, prepared: C
     except LLMError as failure:
         error = failure
     except Exception:
-        logger.exception("generation %s failed", generation_id)
+        logger.exception("an attempt failed")
         error = InternalError()
     attempt.concluding = True
     try:
@@ -106,6 +111,8 @@ async def _conclude(attempt: Attempt, error: LLMError | None, runtime: Runtime) 
     claim = attempt.claim
     if attempt.cancelled == "lost":
         return
+    if error is not None:
+        log_provider_error(claim, error)
     appointment = next_attempt(attempt, error)
     if appointment is not None:
         reason, delay, charge = appointment
@@ -119,8 +126,11 @@ async def _conclude(attempt: Attempt, error: LLMError | None, runtime: Runtime) 
             duration_ms=round((time.monotonic() - attempt.started_at) * 1000),
         )
         if isinstance(postponed, Generation):
+            code = str(postponed.waiting_reason) if error is None else error.code
+            log_claim_state("waiting", claim, code=code, wait_seconds=delay)
             await runtime.announce_waiting(postponed)
         elif postponed is not None:
+            log_end(claim.generation_id, postponed, attempt=claim.attempt)
             await runtime.announce_end(claim.generation_id, postponed)
         return
     outcome = outcome_of(attempt, error)
@@ -129,8 +139,8 @@ async def _conclude(attempt: Attempt, error: LLMError | None, runtime: Runtime) 
         outcome = replace(outcome, html=await asyncio.to_thread(to_html, outcome.text))
     ended = await _insist(endings.finish, claim, outcome)
     if ended is not None:
+        log_end(claim.generation_id, ended, attempt=claim.attempt)
         await runtime.announce_end(claim.generation_id, ended)
-        _log_end(attempt, ended, error)
 
 
 async def _insist(verb: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -142,22 +152,3 @@ async def _insist(verb: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) ->
             logger.warning("the database is out of reach at the end of an attempt; trying again")
             await asyncio.sleep(pause)
     return await in_database(verb, *args, **kwargs)
-
-
-def _log_end(attempt: Attempt, ended: Ended, error: LLMError | None) -> None:
-    if error is not None and error.provider_detail:
-        logger.warning(
-            "provider error generation=%s code=%s detail=%r",
-            attempt.claim.generation_id,
-            error.code,
-            error.provider_detail[:500],
-        )
-    logger.info(
-        "generation ended id=%s model=%s attempt=%d state=%s code=%s ms=%s",
-        attempt.claim.generation_id,
-        attempt.claim.profile.model_id,
-        attempt.claim.attempt,
-        ended.event["type"].removeprefix("generation."),
-        ended.event.get("error", {}).get("code", ""),
-        ended.event["receipt"].get("duration_ms"),
-    )

@@ -11,6 +11,7 @@ from conversations.live import LiveStream
 from conversations.models import Conversation, Generation, State
 from conversations.queueing import Started
 from conversations.runtime import Runtime
+from conversations.state_log import log_state
 
 
 def launch(runtime: Runtime, started: Started) -> LiveStream:
@@ -24,6 +25,9 @@ def launch(runtime: Runtime, started: Started) -> LiveStream:
         turn_id=started.turn_id,
         model=started.model,
         continues=started.continues_id,
+    )
+    log_state(
+        "queued", generation_id=started.generation_id, turn_id=started.turn_id, model=started.model, attempt=0
     )
     runtime.spawn(started.generation_id, started.claim)
     return stream
@@ -63,6 +67,7 @@ async def stop(
     if generation is None:
         return None
     if generation.state == State.STOPPED:
+        log_state("stopped", generation_id=generation.pk, turn_id=turn_id, model=generation.model)
         await runtime.announce_stopped(generation)
     elif not runtime.stop(generation.pk):
         await runtime.stop_elsewhere(generation.pk)

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from conversations.attempts import Claim
 from conversations.live import LiveStream
+from conversations.state_log import log_claim_state
 from llm.stream import Finish
 from llm.tokens import count_tokens
 from llm.usage import Usage
@@ -67,6 +68,7 @@ class Attempt:
             text = UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
         if self.first_token_at is None and any(character.isalnum() for character in text):
             self.first_token_at = time.monotonic()
+            log_claim_state("streaming", self.claim, ms=round((self.first_token_at - self.started_at) * 1000))
         self.stream.append(text)
         self._characters += len(text)
         self._pieces.append(text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import time
 import uuid
@@ -345,7 +346,8 @@ def get_runtime() -> Runtime:
     runtime = _runtimes.get(loop)
     if runtime is None:
         runtime = _runtimes[loop] = Runtime()
-        runtime.start()
+        # Its chores serve everybody: their lines must not carry the ids of whoever came first.
+        contextvars.Context().run(runtime.start)
     return runtime
 
 

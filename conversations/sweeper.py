@@ -17,6 +17,7 @@ from conversations import endings, events, waits
 from conversations.broadcast import conversation_topic, publish_from_thread, user_topic
 from conversations.hints import ended_notice, tell_worker
 from conversations.models import Conversation, Generation, State
+from conversations.state_log import log_end, log_state
 from conversations.stream_log import read_log
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def sweep_once() -> Swept:
     expire_grants(limit=LIMIT)
     swept.deleted = Conversation.objects.forgotten(now).delete_limited(LIMIT)
     if any(asdict(swept).values()):
-        logger.info("sweep %s", " ".join(f"{name}={count}" for name, count in asdict(swept).items()))
+        logger.info("swept", extra=asdict(swept))
     return swept
 
 
@@ -65,11 +66,19 @@ def _close_or_revive(generation: Generation, swept: Swept) -> None:
     if seq == 0 and generation.state == State.RUNNING:
         if waits.revive_lapsed(generation):
             swept.revived += 1
+            log_state(
+                "waiting",
+                generation_id=generation.pk,
+                model=generation.model,
+                attempt=generation.attempts,
+                code="server_lost",
+            )
         return
     ended = endings.close_lapsed(generation, text=text, seq=seq)
     if ended is None:
         return
     swept.closed += 1
+    log_end(generation.pk, ended, attempt=generation.attempts)
     topic = conversation_topic(generation.conversation_id)
     notice = ended_notice(generation.pk, generation.conversation_id, str(generation.turn.turn_id))
     publish_from_thread(topic, notice)

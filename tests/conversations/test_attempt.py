@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,7 +15,10 @@ from tests.conversations.test_live import make_stream
 
 
 def make_attempt(cap: int = 10) -> Attempt:
-    claim = SimpleNamespace(output_cap_tokens=cap, profile=SimpleNamespace(encoding="o200k_base"))
+    profile = SimpleNamespace(encoding="o200k_base", model_id="demo:friendly")
+    claim = SimpleNamespace(
+        output_cap_tokens=cap, profile=profile, generation_id=uuid.uuid4(), turn_id=uuid.uuid4(), attempt=1
+    )
     stream = make_stream()
     stream.begin(1)
     task = asyncio.get_running_loop().create_task(asyncio.sleep(60))
