@@ -272,6 +272,24 @@ def _check_hours(lines: list[Line]) -> None:
     assert sum((usage for _, usage in small), start=Usage()) == sums(wanted)
 
 
+@pytest.mark.parametrize("folded", [0, 60, 200])
+def test_users_of_any_range_are_summed_from_months_and_days(folded: int) -> None:
+    """Every range between two days, with whole months and without, on a call each day."""
+    begin = date(2026, 1, 25)
+    days = [begin + timedelta(days=number) for number in range(100)]
+    accounts.set_plan(user_id=1, plan="unlimited")
+    for number, day in enumerate(days):
+        now = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+        play.spend(now=now, tokens=10 + number)
+    fold_pending(limit=folded)
+    for first in range(0, 100, 7):
+        for last in range(first, 100, 5):
+            asked = Asked(first_day=days[first], last_day=days[last])
+            rows = usage_queries.by(asked, "user")
+            assert [row.usage.billed.calls for row in rows] == [last - first + 1]
+            assert rows[0].usage.billed.total_tokens == sum(range(10 + first, 11 + last))
+
+
 def spend_on(
     day: date, tokens: int, *, user_id: int = 1, zone: str = "Europe/Berlin", **changes: Any
 ) -> None:
