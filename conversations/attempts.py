@@ -15,7 +15,7 @@ from typing import Literal
 
 from billing.budgets import Meter
 from conversations.events import Event
-from conversations.models import State
+from conversations.models import State, TurnKind
 from conversations.parts import Parts
 from llm.messages import ChatRequest
 from llm.profiles import Profile
@@ -42,6 +42,7 @@ class Claim:
     continues_id: uuid.UUID | None
     created_at: datetime
     parts: Parts = field(default_factory=Parts)  # what the estimated input consists of
+    kind: TurnKind = TurnKind.OTHER  # what the question says; code in the answer changes it
 
 
 @dataclass(frozen=True, slots=True)
