@@ -198,7 +198,7 @@ def sparkline(amounts: Sequence[int]) -> Sparkline:
 
 
 def _parts(number: int, amounts: Sequence[int], series: Sequence[str], top: int) -> list[Part]:
-    parts, below = [], 0
+    parts, below = [], 0.0
     left = _text(number * STEP + (STEP - BAR) / 2)
     for name, amount in zip(series, amounts, strict=True):
         if amount:
