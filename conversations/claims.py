@@ -18,7 +18,6 @@ from conversations.attempts import STOPPED, Beat, Claim, Ended, Outcome
 from conversations.context import ContextTooLong, build_context
 from conversations.endings import close, load
 from conversations.history import history_before
-from conversations.kinds import turn_kind
 from conversations.models import Generation, State
 from conversations.parts import parts_of
 from llm.errors import UnknownModel
@@ -112,8 +111,8 @@ def _prepare(generation: Generation, now: datetime) -> Claim:
         output_cap_tokens=generation.output_cap_tokens,
         continues_id=generation.continues_id,
         created_at=generation.created_at,
+        paced_seconds=generation.paced_seconds,
         parts=parts_of(generation),
-        kind=turn_kind(turn.text, is_first=turn.depth == 0),
     )
 
 

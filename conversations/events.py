@@ -50,7 +50,7 @@ def turn_refused(turn_id: uuid.UUID, refusal: Refusal) -> Event:
 
 def generation_waiting(generation: Generation, *, now: datetime, max_attempts: int) -> Event:
     wait = 0.0 if generation.run_after is None else (generation.run_after - now).total_seconds()
-    return {
+    event: Event = {
         "type": "generation.waiting",
         "generation_id": str(generation.pk),
         "turn_id": str(generation.turn.turn_id),
@@ -60,6 +60,9 @@ def generation_waiting(generation: Generation, *, now: datetime, max_attempts: i
         "attempt": generation.attempts,
         "max_attempts": max_attempts,
     }
+    if generation.place is not None:
+        event["place"] = generation.place
+    return event
 
 
 def generation_ended(generation: Generation, receipt: Receipt) -> Event:

@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from django.db import InterfaceError, OperationalError
 from structlog.contextvars import bind_contextvars
 
-from conversations import claims, endings, waits
+from conversations import capacity, claims, endings, waits
+from conversations.admission.gate import Admission, CapacityWait
+from conversations.admission.pace import Call
+from conversations.admission.results import result_of
 from conversations.attempts import Claim, Ended
 from conversations.database import in_database
 from conversations.markdown import to_html
@@ -39,6 +42,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+# Waits for capacity up to this are not worth an appointment.
+LINGER_SECONDS = 2.0
 # While the database is away an end is tried again, at most for a lease: then the sweeper has it.
 INSIST_SECONDS = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
 
@@ -60,8 +65,11 @@ async def run_generation(generation_id: uuid.UUID, runtime: Runtime, prepared: C
     log_claim_state("running", claimed)
     attempt = runtime.begin(claimed)
     error: LLMError | None = None
+    wait: CapacityWait | None = None
     try:
-        await _receive(attempt, runtime)
+        wait = await _pass_gate(attempt, runtime)
+        if wait is None:
+            await _receive(attempt, runtime)
     except asyncio.CancelledError:
         if attempt.cancelled is None:
             attempt.cancelled = "handover"
@@ -73,9 +81,42 @@ async def run_generation(generation_id: uuid.UUID, runtime: Runtime, prepared: C
         error = InternalError()
     attempt.concluding = True
     try:
-        await _conclude(attempt, error, runtime)
+        if wait is not None and attempt.cancelled is None:
+            await _put_off(attempt, wait, runtime)
+        else:
+            await _conclude(attempt, error, runtime)
     finally:
         runtime.forget(attempt)
+        if attempt.admission is not None:
+            result = result_of(error, cancelled=attempt.cancelled, saw_event=attempt.saw_event)
+            await runtime.gate.report(attempt.admission, result, attempt.usage)
+
+
+async def _pass_gate(attempt: Attempt, runtime: Runtime) -> CapacityWait | None:
+    """Wait for the turn of this attempt. Returns the wait where it is too long to be spent here.
+
+    Raises LLMError where no call would help now. A short wait is spent here, with the claim kept alive:
+    putting the generation off and taking it up again would take as long.
+    """
+    call = Call.of(attempt.claim)
+    until = time.monotonic() + LINGER_SECONDS
+    while True:
+        answer = await runtime.gate.admit(call)
+        if isinstance(answer, Admission):
+            attempt.begin_call(answer)
+            return None
+        if time.monotonic() + answer.seconds > until:
+            return answer
+        await asyncio.sleep(answer.seconds)
+
+
+async def _put_off(attempt: Attempt, wait: CapacityWait, runtime: Runtime) -> None:
+    claim = attempt.claim
+    result = await _insist(capacity.put_off, claim, wait)
+    if isinstance(result, Generation):
+        await runtime.announce_waiting(result)
+    elif result is not None:
+        await runtime.announce_end(claim.generation_id, result)
 
 
 async def _receive(attempt: Attempt, runtime: Runtime) -> None:
@@ -85,7 +126,9 @@ async def _receive(attempt: Attempt, runtime: Runtime) -> None:
     try:
         async for event in provider.stream(attempt.claim.request):
             attempt.last_event_at = time.monotonic()
-            attempt.saw_event = True
+            if not attempt.saw_event:
+                attempt.saw_event = True
+                runtime.heard(attempt)
             if attempt.cancelled is not None:
                 continue  # the cancellation arrives where the provider next waits
             if type(event) is TextDelta:
@@ -116,6 +159,9 @@ async def _conclude(attempt: Attempt, error: LLMError | None, runtime: Runtime) 
     appointment = next_attempt(attempt, error)
     if appointment is not None:
         reason, delay, charge = appointment
+        if error is not None:
+            # Many retries at once are spread out.
+            delay = max(delay, await runtime.gate.retry_delay())
         postponed = await _insist(
             waits.postpone,
             claim,

@@ -15,13 +15,20 @@ from __future__ import annotations
 
 import re
 
-from conversations.models import TurnKind
+from django.db import models
 
 # What is read of a question: the cue of a long one stands in its first or its last sentence.
 HEAD_CHARACTERS = 400
 TAIL_CHARACTERS = 200
 FEW_WORDS = 3
 SHORT_WORDS = 8
+
+
+class Kind(models.TextChoices):
+    CODE = "code", "code"
+    EXPLANATION = "explanation", "explanation"
+    FOLLOW_UP = "follow_up", "follow-up"
+    OTHER = "other", "other"
 
 
 _FENCE = re.compile(r"(?:^|[\s:(])(?:```|~~~)", re.MULTILINE)
@@ -46,17 +53,17 @@ def has_fence(text: str) -> bool:
     return ("```" in text or "~~~" in text) and _FENCE.search(text) is not None
 
 
-def turn_kind(question: str, answer: str = "", *, is_first: bool) -> TurnKind:
+def turn_kind(question: str, answer: str = "", *, is_first: bool) -> Kind:
     """The kind of a turn. ``is_first``: no other question came before it on its branch."""
     if has_fence(question) or has_fence(answer):
-        return TurnKind.CODE
+        return Kind.CODE
     read = _read(question)
     words = len(read.split())
     if not is_first and (words <= FEW_WORDS or _LEANS.match(read)) and words <= SHORT_WORDS:
-        return TurnKind.FOLLOW_UP
+        return Kind.FOLLOW_UP
     if _ASKS.search(read) and not _COUNTS.search(read):
-        return TurnKind.EXPLANATION
-    return TurnKind.FOLLOW_UP if not is_first and words <= SHORT_WORDS else TurnKind.OTHER
+        return Kind.EXPLANATION
+    return Kind.FOLLOW_UP if not is_first and words <= SHORT_WORDS else Kind.OTHER
 
 
 def _read(question: str) -> str:

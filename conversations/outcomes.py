@@ -41,6 +41,10 @@ ERRORS: dict[str, tuple[str, tuple[dict[str, str], ...]]] = {
         (RETRY, SHORTEN, REGENERATE),
     ),
     "provider_overloaded": ("The model is overloaded.", (RETRY, REGENERATE)),
+    "breaker_open": (
+        "The model has failed several times in a row. It is tried again soon.",
+        (RETRY, REGENERATE),
+    ),
     "first_token_timeout": ("Response generation timeout. Retry with a simpler question?", (RETRY, SHORTEN)),
     "stalled": ("The answer stopped arriving. What came is kept.", (CONTINUE, RETRY)),
     "deadline": ("The answer took too long. What came is kept.", (CONTINUE, RETRY)),

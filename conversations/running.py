@@ -10,6 +10,7 @@ from typing import Literal
 
 from django.conf import settings
 
+from conversations.admission.gate import Admission
 from conversations.attempts import Claim
 from conversations.live import LiveStream
 from conversations.state_log import log_claim_state
@@ -44,6 +45,7 @@ class Attempt:
     saw_event: bool = False
     concluding: bool = False  # its end is being written: too late to cancel
     cancelled: Reason | None = None
+    admission: Admission | None = None  # None: no call was made yet
     beaten_seq: int = 0  # seq of the last text that is in the database
     _counted_characters: int = 0
     _counted_tokens: int = 0
@@ -59,6 +61,11 @@ class Attempt:
             self.task.cancel()
         elif reason == "stopped" and self.cancelled in ("handover", "shutdown"):
             self.cancelled = reason  # what a person has stopped is not handed over
+
+    def begin_call(self, admission: Admission) -> None:
+        """The provider is called now: its time begins here."""
+        self.admission = admission
+        self.started_at = self.last_event_at = time.monotonic()
 
     def take(self, text: str) -> bool:
         """Add a delta. False when more was received than was asked for: it must be cut here."""

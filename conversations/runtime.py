@@ -21,6 +21,8 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from conversations import endings, events
+from conversations.admission.gate import Gate
+from conversations.admission.results import Result
 from conversations.attempts import Claim, Ended
 from conversations.broadcast import PROCESS_ID, conversation_topic, publish, user_topic
 from conversations.database import in_database
@@ -32,6 +34,7 @@ from conversations.live import LiveStream
 from conversations.models import Generation
 from conversations.running import Attempt
 from conversations.stream_log import LogReader, LogWriter, connect, connect_to_write
+from llm.profiles import get_profile
 from llm.registry import aclose_all
 
 logger = logging.getLogger(__name__)
@@ -56,6 +59,7 @@ class Runtime:
         self._client = connect_to_write()
         self._ear = connect()
         self.log = LogWriter(self._client)
+        self.gate = Gate()
         self._reader = LogReader(connect(), self._on_log_end)
 
     def start(self) -> None:
@@ -113,6 +117,12 @@ class Runtime:
         self._keep(publish(conversation_topic(claim.conversation_id), started_notice(stream)))
         return attempt
 
+    def heard(self, attempt: Attempt) -> None:
+        """The provider answers: where a breaker waits for this, it need not wait for the end."""
+        admission = attempt.admission
+        if admission is not None and admission.probe:
+            self._keep(self.gate.report(admission, Result("ok")))
+
     def forget(self, attempt: Attempt) -> None:
         generation_id = attempt.claim.generation_id
         if self.attempts.get(generation_id) is attempt:
@@ -153,6 +163,9 @@ class Runtime:
         stream = self.streams.get(generation.pk)
         if stream is not None:
             await self._end_by_database(stream)
+        if generation.place is not None:
+            profile = await in_database(get_profile, generation.model)
+            await self.gate.leave(generation.pk, profile)
         notice = ended_notice(generation.pk, generation.conversation_id, str(generation.turn.turn_id))
         await publish(conversation_topic(generation.conversation_id), notice)
 
@@ -314,6 +327,7 @@ class Runtime:
         await self._reader.client.aclose()
         await self._client.aclose()
         await self._ear.aclose()
+        await self.gate.aclose()
         await aclose_all()
 
     def _keep(self, coroutine: Coroutine[Any, Any, Any]) -> None:

@@ -27,13 +27,14 @@ def next_attempt(attempt: Attempt, error: LLMError | None) -> tuple[WaitingReaso
     if attempt.stream.seq:
         return None  # after the first visible word nothing is repeated by itself
     if attempt.cancelled == "handover":
-        return WaitingReason.RECOVERY, 0.0, "house"
+        return WaitingReason.RECOVERY, 0.0, "nobody" if attempt.admission is None else "house"
     if error is None:
         return None
     delay = delay_seconds(
         error,
         attempt=attempt.claim.attempt,
-        waited_seconds=(timezone.now() - attempt.claim.created_at).total_seconds(),
+        waited_seconds=(timezone.now() - attempt.claim.created_at).total_seconds()
+        - attempt.claim.paced_seconds,
         max_retries=settings.MAX_RETRIES,
         patience_seconds=settings.RETRY_PATIENCE_SECONDS,
         rng=random.Random(),  # noqa: S311 - jitter, not a secret
@@ -68,7 +69,8 @@ def outcome_of(attempt: Attempt, error: LLMError | None) -> Outcome:
     )
     match attempt.cancelled:
         case "stopped":
-            return replace(base, state=State.STOPPED, finish_reason="stopped")
+            charge: Charge = "nobody" if attempt.admission is None else "user"
+            return replace(base, state=State.STOPPED, finish_reason="stopped", charge=charge)
         case "over_cap":
             return replace(base, finish_reason="length")
         case "first_token_timeout":

@@ -17,6 +17,7 @@ LLMError
 │   └── ProviderTimedOut      504
 ├── ProviderOverloaded        503, 529
 ├── ConnectionFailed          408, 409, DNS, refused, reset
+├── BreakerOpen               it failed too often just now (raised by the caller's breaker, no call is made)
 ├── FirstTokenTimeout         nothing came in time (raised by the caller's watchdog)
 ├── Stalled                   it began and then stopped (raised by the caller's watchdog)
 └── Truncated                 the stream ended without a finish reason
@@ -159,6 +160,13 @@ class ConnectionFailed(LLMError):
     retryable = True
     scope = "service"
     user_text = "The connection to the model was lost. Try again."
+
+
+class BreakerOpen(LLMError):
+    code = "breaker_open"
+    retryable = True
+    scope = "service"
+    user_text = "The model has failed several times in a row. It is tried again in a moment."
 
 
 class FirstTokenTimeout(LLMError):

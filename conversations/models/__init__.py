@@ -16,7 +16,7 @@ from conversations.models.states import (
     WaitingReason,
 )
 from conversations.models.summary import Summary
-from conversations.models.turn import Turn, TurnKind
+from conversations.models.turn import Turn
 
 __all__ = [
     "CLAIMED_STATES",
@@ -35,6 +35,5 @@ __all__ = [
     "State",
     "Summary",
     "Turn",
-    "TurnKind",
     "WaitingReason",
 ]

@@ -69,6 +69,7 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
                 state=State.RUNNING,
                 waiting_reason=WaitingReason.NONE,
                 run_after=None,
+                place=None,
                 owner=owner,
                 epoch=F("epoch") + 1,
                 attempts=F("attempts") + 1,

@@ -9,17 +9,28 @@ from typing import Any
 import orjson
 import pytest
 import pytest_asyncio
+import redis
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connections
 
+from conversations.admission.gate import PREFIX
 from conversations.database import close_database_threads, in_database
 from conversations.models import ApiKey, Conversation, Generation, State, Turn
 from conversations.runtime import shut_down
 from tests.conversations.rest import Rest
 
 EVENT_TIMEOUT_SECONDS = 10
+
+
+@pytest.fixture(autouse=True)
+def forgetful_gate() -> None:
+    """What one test's faults taught the gate about a demo model must not meet the next."""
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        if keys := list(client.scan_iter(f"{PREFIX}:*")):
+            client.delete(*keys)
 
 
 @pytest.fixture
