@@ -1,0 +1,172 @@
+"""Answers that wait for the pace their provider allows, through the whole engine."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from django.contrib.auth.models import User
+from django.utils import timezone
+from pytest_django import Settings
+
+from billing.books import check_books
+from billing.models import Hold, LedgerEntry
+from conversations import generation as engine
+from conversations.database import in_database
+from conversations.models import Conversation, Generation
+from conversations.runtime import get_runtime
+from tests.conversations.conftest import OpenSocket, Socket
+from tests.conversations.gates import pass_time
+from tests.conversations.providers import KEY, add_models
+from tests.fakes.provider_server import ProviderServer, Reply, Send
+from tests.fakes.wire import OpenAIDialect
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MODEL = "openai:0-5-0"
+
+
+@pytest_asyncio.fixture
+async def server(monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> AsyncIterator[ProviderServer]:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    server = ProviderServer()
+    await server.start()
+    await in_database(add_models, server.url, "0-5-0", requests_per_minute=1)
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+def others(alice: User) -> list[Conversation]:
+    return [Conversation.objects.create(owner=alice) for _ in range(3)]
+
+
+async def ask(socket: Socket) -> uuid.UUID:
+    turn_id = uuid.uuid4()
+    await socket.send("turn.create", turn_id=turn_id, text="Hello", model=MODEL)
+    return turn_id
+
+
+async def assert_books_balance() -> None:
+    assert await in_database(Hold.objects.alive().count) == 0
+    assert await in_database(lambda: [finding for finding in check_books() if finding.rows]) == []
+
+
+@pytest_asyncio.fixture
+async def waiting(
+    server: ProviderServer, others: list[Conversation], alice_key: str, open_socket: OpenSocket
+) -> tuple[Socket, uuid.UUID, dict[str, Any]]:
+    """The second question in a minute of a model that takes one."""
+    first = await open_socket(others[0].pk, alice_key)
+    await ask(first)
+    assert (await first.until_end())["type"] == "generation.completed"
+    second = await open_socket(others[1].pk, alice_key)
+    turn_id = await ask(second)
+    return second, turn_id, await second.until("generation.waiting")
+
+
+async def test_it_waits_for_the_pace_and_says_so(
+    waiting: tuple[Socket, uuid.UUID, dict[str, Any]], server: ProviderServer
+) -> None:
+    _, _, event = waiting
+    assert (event["reason"], event["place"], event["attempt"]) == ("capacity", 1, 0)
+    assert 60 < event["wait_seconds"] < 70
+    assert len(server.requests) == 1  # it was not tried
+    assert await in_database(lambda: sorted(Hold.objects.values_list("state", flat=True))) == [
+        "open",
+        "released",
+        "settled",
+    ]
+
+
+async def come_due(generation_id: str) -> None:
+    """The wait is over, in the database and in Valkey."""
+    pass_time(70)
+    due = timezone.now() - timedelta(seconds=1)
+    await in_database(Generation.objects.filter(pk=generation_id).update, run_after=due)
+
+
+async def test_it_goes_on_when_its_time_has_come(
+    waiting: tuple[Socket, uuid.UUID, dict[str, Any]],
+) -> None:
+    socket, _, event = waiting
+    await come_due(event["generation_id"])
+    get_runtime().spawn(uuid.UUID(event["generation_id"]))
+    end = await socket.until_end()
+    assert end["type"] == "generation.completed"
+    row = await in_database(Generation.objects.get, pk=event["generation_id"])
+    assert (row.attempts, row.place) == (1, None)
+    assert row.paced_seconds == pytest.approx(event["wait_seconds"], abs=0.1)
+    await assert_books_balance()
+
+
+async def test_the_wait_does_not_use_up_the_patience(
+    waiting: tuple[Socket, uuid.UUID, dict[str, Any]], server: ProviderServer, settings: Settings
+) -> None:
+    socket, _, event = waiting
+    settings.RETRY_PATIENCE_SECONDS = 20
+    # It was asked long ago and has waited for its turn ever since.
+    created = timezone.now() - timedelta(seconds=event["wait_seconds"])
+    await in_database(Generation.objects.filter(pk=event["generation_id"]).update, created_at=created)
+    await come_due(event["generation_id"])
+    server.script(_busy())
+    get_runtime().spawn(uuid.UUID(event["generation_id"]))
+    assert (await socket.until("generation.waiting"))["reason"] == "rate_limit"
+
+
+async def test_who_stops_waiting_makes_room(
+    waiting: tuple[Socket, uuid.UUID, dict[str, Any]],
+    others: list[Conversation],
+    alice_key: str,
+    open_socket: OpenSocket,
+) -> None:
+    socket, turn_id, _ = waiting
+    await socket.send("turn.stop", turn_id=turn_id)
+    end = await socket.until_end()
+    assert (end["type"], end["receipt"]["charged"]) == ("generation.stopped", False)
+    next_one = await open_socket(others[2].pk, alice_key)
+    await ask(next_one)
+    assert (await next_one.until("generation.waiting"))["place"] == 1
+    assert await in_database(LedgerEntry.objects.count) == 1
+
+
+async def test_a_stop_during_a_short_wait_costs_nothing(
+    waiting: tuple[Socket, uuid.UUID, dict[str, Any]],
+    others: list[Conversation],
+    alice_key: str,
+    open_socket: OpenSocket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "LINGER_SECONDS", 200.0)
+    socket = await open_socket(others[2].pk, alice_key)
+    turn_id = await ask(socket)
+    await socket.until("generation.started")
+    await socket.send("turn.stop", turn_id=turn_id)
+    end = await socket.until_end()
+    assert end["type"] == "generation.stopped"
+    assert await in_database(LedgerEntry.objects.count) == 1
+
+
+async def test_a_short_wait_is_spent_in_place(
+    server: ProviderServer, others: list[Conversation], alice_key: str, open_socket: OpenSocket
+) -> None:
+    await in_database(add_models, server.url, "0-5-0", requests_per_minute=60)
+    sockets = [await open_socket(other.pk, alice_key) for other in others]
+    for _ in range(2):
+        for socket in sockets:
+            await ask(socket)
+            await socket.until_end()
+    await ask(sockets[0])
+    end = await sockets[0].until_end()
+    assert end["type"] == "generation.completed"
+    assert "generation.waiting" not in [event["type"] for event in sockets[0].events]
+    assert end["receipt"]["first_token_ms"] < 1000  # the provider's time
+
+
+def _busy() -> Reply:
+    status, headers, body = OpenAIDialect().error("429", None)
+    return Reply([Send(body)], status=status, headers=headers)
