@@ -16,7 +16,8 @@ from django.db import connection
 from django.utils import timezone
 
 from billing import sql
-from billing.models import TOKEN_COLUMNS
+from billing.models import ROLLED_KINDS, SUM_COLUMNS, TOKEN_COLUMNS
+from billing.rollups import ADDENDS, SITE_ROLLUPS, SiteRollup
 
 # A dispatched hold must be closed this long after its lease at the latest.
 GRACE_SECONDS = 60
@@ -70,8 +71,8 @@ _PICOUSD = (
     " + {0}.cache_write_tokens * v.cache_write_picousd + {0}.tool_prompt_tokens * v.tool_prompt_picousd"
     " + {0}.output_visible_tokens * v.output_picousd + {0}.thinking_tokens * v.thinking_picousd"
 )
-_ROLLED = ("calls", "estimated_calls", "unpriced_calls", *TOKEN_COLUMNS, "cost_nanousd")
-_ROLLUP_KEY = "user_id, local_day, model, bearer, group_id"
+_ROLLUP_KEY = "user_id, local_day, conversation_id, model, bearer, group_id, purpose, turn_kind"
+_ROLLED_KINDS = ", ".join(f"'{kind.value}'" for kind in ROLLED_KINDS)
 
 INVARIANTS = (
     Invariant(
@@ -181,15 +182,13 @@ INVARIANTS = (
         "I12",
         "a rollup is the sum of the entries with its key",
         f"""SELECT {_ROLLUP_KEY} FROM (
-            SELECT {_ROLLUP_KEY}, {", ".join(_ROLLED)} FROM billing_usagerollup
+            SELECT {_ROLLUP_KEY}, {", ".join(SUM_COLUMNS)} FROM billing_usagerollup
             UNION ALL
-            SELECT user_id, local_day, model, bearer, COALESCE(group_id, 0),
-                CASE WHEN kind = 'usage' THEN -1 ELSE 0 END,
-                CASE WHEN kind = 'usage' AND estimated THEN -1 ELSE 0 END,
-                CASE WHEN kind = 'usage' AND cost_nanousd IS NULL THEN -1 ELSE 0 END,
-                {", ".join(f"-{column}" for column in TOKEN_COLUMNS)}, -COALESCE(cost_nanousd, 0)
-            FROM billing_ledgerentry WHERE kind IN ('usage', 'trueup', 'adjust', 'refund')) x
-        GROUP BY {_ROLLUP_KEY} HAVING {" OR ".join(f"SUM({column}) <> 0" for column in _ROLLED)}""",
+            SELECT user_id, local_day, conversation_id, model, bearer, COALESCE(group_id, 0), purpose,
+                turn_kind,
+                {", ".join(f"-({ADDENDS[column]})" for column in SUM_COLUMNS)}
+            FROM billing_ledgerentry e WHERE e.kind IN ({_ROLLED_KINDS})) x
+        GROUP BY {_ROLLUP_KEY} HAVING {" OR ".join(f"SUM({column}) <> 0" for column in SUM_COLUMNS)}""",
     ),
     Invariant(
         "I13",
@@ -245,6 +244,11 @@ INVARIANTS = (
             ON e.grant_id = g.id WHERE g.granted_units - g.expired_units <> COALESCE(e.units, 0)""",
     ),
     Invariant("I17", "the database guards the ledger: its triggers are in place", "{guards}"),
+    Invariant(
+        "I18",
+        "the site's rollups and what is pending for them are the sums of the entries",
+        "{site_rollups}",
+    ),
 )
 
 _GAP_HOURS = {
@@ -260,14 +264,30 @@ _TRIGGERS = {
 def check(invariant: Invariant, *, now: datetime | None = None, limit: int = 20) -> Finding:
     """Run one invariant's query."""
     vendor = connection.vendor
+    site_rollups = " UNION ALL ".join(_wrong_sums(rollup) for rollup in SITE_ROLLUPS)
     guards = " UNION ALL ".join(f"SELECT '{name}' AS name" for name in GUARDS[vendor])
-    query = invariant.query.replace("{gap}", _GAP_HOURS[vendor]).replace(
-        "{guards}", f"SELECT g.name FROM ({guards}) g WHERE g.name NOT IN ({_TRIGGERS[vendor]})"
+    query = (
+        invariant.query.replace("{gap}", _GAP_HOURS[vendor])
+        .replace("{guards}", f"SELECT g.name FROM ({guards}) g WHERE g.name NOT IN ({_TRIGGERS[vendor]})")
+        .replace("{site_rollups}", site_rollups)
     )
     params = []
     if "%s" in query:
         params.append(sql.time_in((now or timezone.now()) - timedelta(seconds=GRACE_SECONDS)))
     return Finding(invariant, sql.rows(f"SELECT * FROM ({query}) broken LIMIT {limit:d}", params))
+
+
+def _wrong_sums(rollup: SiteRollup) -> str:
+    """Keys of a rollup of the site where it and what is pending differ from the entries."""
+    key = next(iter(rollup.keys))
+    rolled = f"e.kind IN ({_ROLLED_KINDS})"
+    return f"""SELECT CAST('{rollup.table}' AS VARCHAR(40)), CAST({key} AS VARCHAR(30)) FROM (
+            SELECT {rollup.columns}, {", ".join(SUM_COLUMNS)} FROM {rollup.table}
+            UNION ALL
+            SELECT {rollup.entry_columns}, {", ".join(f"-({ADDENDS[column]})" for column in SUM_COLUMNS)}
+            FROM billing_ledgerentry e
+            WHERE {rolled} AND NOT EXISTS (SELECT 1 FROM billing_pendingrollup p WHERE p.entry_id = e.id)) x
+        GROUP BY {rollup.columns} HAVING {" OR ".join(f"SUM({column}) <> 0" for column in SUM_COLUMNS)}"""
 
 
 def check_books(*, now: datetime | None = None) -> Iterator[Finding]:

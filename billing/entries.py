@@ -163,6 +163,7 @@ def _copy(original: LedgerEntry, kind: EntryKind, key: str, now: datetime) -> Le
         generation_id=original.generation_id,
         attempt=original.attempt,
         purpose=original.purpose,
+        turn_kind=original.turn_kind,
         model=original.model,
         local_day=original.local_day,
     )

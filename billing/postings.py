@@ -15,26 +15,25 @@ from typing import Any
 
 from billing import draws, sql
 from billing.buckets import percent_used, read_thresholds
-from billing.models import TOKEN_COLUMNS, BudgetEvent, EntryKind, LedgerEntry
+from billing.models import ROLLED_KINDS, SUM_COLUMNS, TOKEN_COLUMNS, BudgetEvent, EntryKind, LedgerEntry
 
 _ENTRY_COLUMNS = (
     "id, created_at, kind, idempotency_key, bearer, hold_id, reverses_id, user_id, group_id, conversation_id,"
-    " generation_id, attempt, purpose, model, price_version_id, "
+    " generation_id, attempt, purpose, turn_kind, model, price_version_id, "
     + ", ".join(TOKEN_COLUMNS)
     + ", cost_nanousd,"
     " estimated, local_day, reported_input_tokens, reported_output_tokens, usage_raw, grant_id,"
     " granted_units, note, actor_id"
 )
 _INSERT_ENTRY = (
-    f"INSERT INTO billing_ledgerentry ({_ENTRY_COLUMNS}) VALUES ({sql.marks(31)})"
+    f"INSERT INTO billing_ledgerentry ({_ENTRY_COLUMNS}) VALUES ({sql.marks(32)})"
     " ON CONFLICT (idempotency_key) DO NOTHING"
 )
-_SUMMED = ("calls", "estimated_calls", "unpriced_calls", *TOKEN_COLUMNS, "cost_nanousd")
+_ROLLUP_KEY = "user_id, local_day, conversation_id, model, bearer, group_id, purpose, turn_kind"
 _UPSERT_ROLLUP = (
-    "INSERT INTO billing_usagerollup (user_id, local_day, model, bearer, group_id, "
-    + ", ".join(_SUMMED)
-    + f") VALUES ({sql.marks(15)}) ON CONFLICT (user_id, local_day, model, bearer, group_id) DO UPDATE SET "
-    + ", ".join(f"{column} = billing_usagerollup.{column} + excluded.{column}" for column in _SUMMED)
+    f"INSERT INTO billing_usagerollup ({_ROLLUP_KEY}, {', '.join(SUM_COLUMNS)})"
+    f" VALUES ({sql.marks(8 + len(SUM_COLUMNS))}) ON CONFLICT ({_ROLLUP_KEY}) DO UPDATE SET "
+    + ", ".join(f"{column} = billing_usagerollup.{column} + excluded.{column}" for column in SUM_COLUMNS)
 )
 
 
@@ -85,7 +84,7 @@ def write(entry: LedgerEntry, moves: Sequence[Move]) -> list[BudgetEvent] | None
     if moves:
         _update_buckets(moves)
         draws.return_surplus([move.bucket_id for move in moves if move.drawn])
-    if entry.kind in (EntryKind.USAGE, EntryKind.TRUEUP, EntryKind.ADJUST, EntryKind.REFUND):
+    if entry.kind in ROLLED_KINDS:
         _add_to_rollup(entry)
     return _record_passed(posting, entry.created_at)
 
@@ -107,6 +106,7 @@ def _insert_entry(entry: LedgerEntry) -> bool:
             sql.uuid_in(entry.generation_id),
             entry.attempt,
             entry.purpose,
+            entry.turn_kind,
             entry.model,
             entry.price_version_id,
             *_tokens(entry),
@@ -165,9 +165,12 @@ def _add_to_rollup(entry: LedgerEntry) -> None:
         (
             entry.user_id,
             sql.day_in(entry.local_day),
+            sql.uuid_in(entry.conversation_id),
             entry.model,
             entry.bearer,
             entry.group_id or 0,
+            entry.purpose,
+            entry.turn_kind,
             int(usage),
             int(usage and entry.estimated),
             int(usage and entry.cost_nanousd is None),
@@ -175,6 +178,7 @@ def _add_to_rollup(entry: LedgerEntry) -> None:
             entry.cost_nanousd or 0,
         ),
     )
+    sql.run("INSERT INTO billing_pendingrollup (entry_id) VALUES (%s)", (sql.uuid_in(entry.id),))
 
 
 def _record_passed(posting: Sequence[Move], now: datetime) -> list[BudgetEvent]:

@@ -62,6 +62,7 @@ def settle_hold(
     raw: dict[str, Any] | None = None,
     reported_input_tokens: int | None = None,
     reported_output_tokens: int | None = None,
+    kind: str = "",
     now: datetime | None = None,
 ) -> Settlement:
     """Charge what was used and give the rest of the hold back. Settling again is a quiet no-op.
@@ -69,9 +70,10 @@ def settle_hold(
     ``estimated``: the provider did not report; ``billing.entries.true_up`` corrects it later.
     ``reported_*``: the provider's own inclusive totals, kept so that the books can be checked against them.
     ``bearer`` "house": our or the provider's fault; posted to the budgets of everyone alone.
+    ``kind``: what the question was, in the caller's words (up to 16 characters), for the reports.
     Raises HoldStateError for a hold that is not there or was never dispatched.
     """
-    report = _Report(estimated, bearer, raw, reported_input_tokens, reported_output_tokens)
+    report = _Report(estimated, bearer, raw, reported_input_tokens, reported_output_tokens, kind)
     return _settle(hold_id, usage=usage, report=report, now=now or timezone.now())
 
 
@@ -84,6 +86,7 @@ class _Report:
     raw: dict[str, Any] | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    kind: str = ""
 
 
 def _settle(
@@ -130,6 +133,7 @@ def _entry(
         generation_id=sql.uuid_out(won[3]),
         attempt=won[4],
         purpose=won[5],
+        turn_kind=report.kind[:16],
         model=won[6],
         price_version_id=won[7],
         input_uncached_tokens=counts.input_uncached,

@@ -15,7 +15,7 @@ from typing import Literal
 
 from billing.budgets import Meter
 from conversations.events import Event
-from conversations.models import State
+from conversations.models import State, TurnKind
 from conversations.parts import Parts
 from llm.messages import ChatRequest
 from llm.profiles import Profile
@@ -43,6 +43,7 @@ class Claim:
     created_at: datetime
     paced_seconds: float = 0.0  # of the time since then: waits of our own making
     parts: Parts = field(default_factory=Parts)  # what the estimated input consists of
+    kind: TurnKind = TurnKind.OTHER  # what the question says; code in the answer changes it
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from conversations.attempts import STOPPED, Beat, Claim, Ended, Outcome
 from conversations.context import ContextTooLong, build_context
 from conversations.endings import close, load
 from conversations.history import history_before
+from conversations.kinds import turn_kind
 from conversations.models import Generation, State
 from conversations.parts import parts_of
 from llm.errors import UnknownModel
@@ -113,6 +114,7 @@ def _prepare(generation: Generation, now: datetime) -> Claim:
         created_at=generation.created_at,
         paced_seconds=generation.paced_seconds,
         parts=parts_of(generation),
+        kind=turn_kind(turn.text, is_first=turn.depth == 0),
     )
 
 

@@ -15,9 +15,10 @@ from conversations import statements
 from conversations.attempts import Claim, Ended, Outcome
 from conversations.calls import record_attempt, record_lost
 from conversations.events import Event, generation_ended
+from conversations.kinds import has_fence
 from conversations.markdown import to_html
 from conversations.metering import believable, usage_counts
-from conversations.models import Generation, State, Turn
+from conversations.models import Generation, State, Turn, TurnKind
 from conversations.receipts import receipt, receipts
 from llm.errors import UnknownModel
 from llm.profiles import get_profile
@@ -34,6 +35,8 @@ def finish(claim: Claim, outcome: Outcome) -> Ended | None:
             return None
         settlement = pay(claim.hold_id, claim, outcome, now)
         record_attempt(claim, outcome, now)
+        if (kind := kind_of(claim, outcome)) != claim.kind:
+            statements.note_kind(claim.conversation_id, claim.turn_id, kind=kind.value)
         statements.touch_conversation(claim.conversation_id, now=now)
         generation = Generation(
             id=claim.generation_id,
@@ -105,6 +108,11 @@ def final_values(outcome: Outcome) -> dict[str, Any]:
 
 def closing(now: datetime) -> dict[str, Any]:
     return {"finished_at": now, "lease_expires_at": None, "run_after": None, "waiting_reason": ""}
+
+
+def kind_of(claim: Claim, outcome: Outcome) -> TurnKind:
+    """The kind of the turn, now that its answer is known."""
+    return TurnKind.CODE if has_fence(outcome.text) else claim.kind
 
 
 def pay(hold_id: uuid.UUID, claim: Claim, outcome: Outcome, now: datetime) -> Settlement | None:

@@ -15,20 +15,13 @@ from __future__ import annotations
 
 import re
 
-from django.db import models
+from conversations.models import TurnKind
 
 # What is read of a question: the cue of a long one stands in its first or its last sentence.
 HEAD_CHARACTERS = 400
 TAIL_CHARACTERS = 200
 FEW_WORDS = 3
 SHORT_WORDS = 8
-
-
-class Kind(models.TextChoices):
-    CODE = "code", "code"
-    EXPLANATION = "explanation", "explanation"
-    FOLLOW_UP = "follow_up", "follow-up"
-    OTHER = "other", "other"
 
 
 _FENCE = re.compile(r"(?:^|[\s:(])(?:```|~~~)", re.MULTILINE)
@@ -53,17 +46,17 @@ def has_fence(text: str) -> bool:
     return ("```" in text or "~~~" in text) and _FENCE.search(text) is not None
 
 
-def turn_kind(question: str, answer: str = "", *, is_first: bool) -> Kind:
+def turn_kind(question: str, answer: str = "", *, is_first: bool) -> TurnKind:
     """The kind of a turn. ``is_first``: no other question came before it on its branch."""
     if has_fence(question) or has_fence(answer):
-        return Kind.CODE
+        return TurnKind.CODE
     read = _read(question)
     words = len(read.split())
     if not is_first and (words <= FEW_WORDS or _LEANS.match(read)) and words <= SHORT_WORDS:
-        return Kind.FOLLOW_UP
+        return TurnKind.FOLLOW_UP
     if _ASKS.search(read) and not _COUNTS.search(read):
-        return Kind.EXPLANATION
-    return Kind.FOLLOW_UP if not is_first and words <= SHORT_WORDS else Kind.OTHER
+        return TurnKind.EXPLANATION
+    return TurnKind.FOLLOW_UP if not is_first and words <= SHORT_WORDS else TurnKind.OTHER
 
 
 def _read(question: str) -> str:

@@ -19,8 +19,9 @@ from conversations.attempts import Claim
 from conversations.choices import choose_length, choose_profile, choose_temperature
 from conversations.context import Context, ContextTooLong, History, build_context
 from conversations.exceptions import BudgetRefused, Conflict, Invalid
+from conversations.kinds import turn_kind
 from conversations.limits import check_confirmation, ways_out
-from conversations.models import Generation, Turn
+from conversations.models import Generation, Turn, TurnKind
 from conversations.models.conversation import first_title
 from conversations.outcomes import describe_refusal
 from conversations.statements import Place
@@ -73,6 +74,10 @@ class Question:
     parent_id: uuid.UUID | None
     depth: int
     is_new: bool = True
+
+    @property
+    def kind(self) -> TurnKind:
+        return turn_kind(self.text, is_first=self.depth == 0)
 
 
 def queue_generation(
@@ -130,6 +135,7 @@ def queue_generation(
         continues_id=None if continues is None else continues.pk,
         created_at=now,
         parts=context.parts,
+        kind=question.kind,
     )
     return Started(
         generation_id=generation_id,
@@ -168,6 +174,7 @@ def _store(
             parent_id=question.parent_id,
             depth=question.depth,
             text=question.text,
+            kind=question.kind.value,
             chosen_id=generation_id,
             created_at=now,
         )

@@ -43,7 +43,9 @@ FROM conversations_conversation c
   LEFT JOIN conversations_summary s ON s.conversation_id = c.id AND s.state = 'completed'
 WHERE c.id = %s
 """
-_TURN_COLUMNS = ("id", "conversation_id", "turn_id", "parent_id", "depth", "text", "chosen_id", "created_at")
+_TURN_COLUMNS = (
+    "id", "conversation_id", "turn_id", "parent_id", "depth", "text", "kind", "chosen_id", "created_at",
+)  # fmt: skip
 _GENERATION_COLUMNS = (
     "id", "conversation_id", "turn_id", "continues_id", "model", "temperature", "wanted_output_tokens",
     "input_estimate_tokens", "output_cap_tokens", "hold_id", "created_at",
@@ -211,6 +213,13 @@ def touch_conversation(conversation_id: uuid.UUID, *, now: datetime) -> None:
     sql.run(
         "UPDATE conversations_conversation SET updated_at = %s WHERE id = %s",
         [sql.time_in(now), sql.uuid_in(conversation_id)],
+    )
+
+
+def note_kind(conversation_id: uuid.UUID, turn_id: uuid.UUID, *, kind: str) -> None:
+    sql.run(
+        "UPDATE conversations_turn SET kind = %s WHERE conversation_id = %s AND turn_id = %s AND kind <> %s",
+        [kind, sql.uuid_in(conversation_id), sql.uuid_in(turn_id), kind],
     )
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from billing.grants import expire_grants
 from billing.holds import expire_holds
+from billing.rollups import fold_pending
 from conversations import endings, events, waits
 from conversations.broadcast import conversation_topic, publish_from_thread, user_topic
 from conversations.hints import ended_notice, tell_worker
@@ -51,6 +52,7 @@ def sweep_once() -> Swept:
         swept.told += _tell(generation)
     swept.expired_holds = len(expire_holds(limit=LIMIT))
     expire_grants(limit=LIMIT)
+    fold_pending()
     swept.deleted = Conversation.objects.forgotten(now).delete_limited(LIMIT)
     if any(asdict(swept).values()):
         logger.info("swept", extra=asdict(swept))

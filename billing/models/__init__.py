@@ -9,11 +9,23 @@ from billing.models.hold import MAX_CALL_TOKENS, Hold, HoldLine, HoldState
 from billing.models.limit_request import LimitRequest, RequestState
 from billing.models.plan import Plan, PlanBudget
 from billing.models.price import MAX_PRICE_PICOUSD, PriceVersion
-from billing.models.rollup import UsageRollup
+from billing.models.rollup import (
+    ROLLED_KINDS,
+    SUM_COLUMNS,
+    PendingRollup,
+    Rollup,
+    SiteDayRollup,
+    SiteHourRollup,
+    UsageRollup,
+    UserDayRollup,
+    UserMonthRollup,
+)
 
 __all__ = [
     "MAX_CALL_TOKENS",
     "MAX_PRICE_PICOUSD",
+    "ROLLED_KINDS",
+    "SUM_COLUMNS",
     "TOKEN_COLUMNS",
     "Account",
     "Bearer",
@@ -32,13 +44,19 @@ __all__ = [
     "LedgerEntry",
     "LimitChange",
     "LimitRequest",
+    "PendingRollup",
     "Period",
     "Plan",
     "PlanBudget",
     "Posting",
     "PriceVersion",
     "RequestState",
+    "Rollup",
     "ScopeKind",
+    "SiteDayRollup",
+    "SiteHourRollup",
     "Unit",
     "UsageRollup",
+    "UserDayRollup",
+    "UserMonthRollup",
 ]

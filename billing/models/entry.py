@@ -43,8 +43,8 @@ class LedgerEntry(models.Model):
     """One fact about use or money. Token columns are disjoint; ``cost_nanousd`` null = price unknown.
 
     References outward (user, group, conversation, generation) are opaque: deleting what they name
-    changes nothing here. ``reported_*`` are the provider's own inclusive totals. A correction is a new
-    entry; ``reverses`` names what a refund undoes.
+    changes nothing here. ``turn_kind`` is the caller's word for what the question was. ``reported_*`` are
+    the provider's own inclusive totals. A correction is a new entry; ``reverses`` names what a refund undoes.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -60,6 +60,7 @@ class LedgerEntry(models.Model):
     generation_id = models.UUIDField(null=True, db_index=True)
     attempt = models.PositiveIntegerField(null=True)
     purpose = models.CharField(max_length=24, default="", blank=True)
+    turn_kind = models.CharField(max_length=16, default="", blank=True)
     model = models.CharField(max_length=120, default="", blank=True)
     price_version = models.ForeignKey(PriceVersion, on_delete=models.PROTECT, null=True, related_name="+")
     input_uncached_tokens = models.BigIntegerField(default=0)
@@ -115,7 +116,8 @@ class LedgerEntry(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["user_id", "-created_at", "-id"], name="entry_by_user"),
+            models.Index(fields=["user_id", "-local_day", "-id"], name="entry_by_user_day"),
+            models.Index(fields=["-local_day", "-id"], name="entry_by_day"),
             models.Index(fields=["conversation_id", "created_at"], name="entry_by_conversation"),
             models.Index(
                 fields=["group_id", "-created_at"], condition=Q(group_id__isnull=False), name="entry_by_group"

@@ -1,23 +1,29 @@
-"""Rollups: sums of entries per user, model and day, kept in the transaction that writes the entry."""
+"""Rollups: sums of entries, so that no page and no query has to add up the ledger itself.
+
+``UsageRollup`` is kept in the transaction that writes the entry; its rows belong to one user, so nobody
+waits for them. The others are sums over many users, whose rows everybody would wait for: the settling
+transaction only notes the entry in ``PendingRollup``, and ``billing.rollups.fold_pending`` adds it to them.
+Whoever reads them adds what is pending, so they are exact at every moment.
+"""
 
 from __future__ import annotations
 
 from django.db import models
 
-from billing.models.entry import Bearer
+from billing.models.entry import TOKEN_COLUMNS, Bearer, EntryKind
+
+SUM_COLUMNS = ("calls", "estimated_calls", "unpriced_calls", *TOKEN_COLUMNS, "cost_nanousd")
+# Grants move no usage.
+ROLLED_KINDS = (EntryKind.USAGE, EntryKind.TRUEUP, EntryKind.ADJUST, EntryKind.REFUND)
 
 
-class UsageRollup(models.Model):
-    """Σ of the ledger's entries with this key. ``group_id`` 0 means no group, so the key has no nulls.
+class Rollup(models.Model):
+    """Σ of the ledger's entries with one key. ``group_id`` 0 means no group, so keys have no nulls.
 
     ``calls`` counts usage entries; corrections change the sums of the day that they correct.
     """
 
-    user_id = models.BigIntegerField()
-    local_day = models.DateField()
-    model = models.CharField(max_length=120)
     bearer = models.CharField(max_length=8, choices=Bearer.choices)
-    group_id = models.BigIntegerField(default=0)
     calls = models.BigIntegerField(default=0)
     estimated_calls = models.BigIntegerField(default=0)
     unpriced_calls = models.BigIntegerField(default=0)
@@ -30,9 +36,32 @@ class UsageRollup(models.Model):
     cost_nanousd = models.BigIntegerField(default=0)
 
     class Meta:
+        abstract = True
+
+
+class UsageRollup(Rollup):
+    """What a user used on one of the user's days, in one conversation, by one model, for one purpose."""
+
+    user_id = models.BigIntegerField()
+    local_day = models.DateField()
+    conversation_id = models.UUIDField()
+    model = models.CharField(max_length=120)
+    group_id = models.BigIntegerField(default=0)
+    purpose = models.CharField(max_length=24, default="", blank=True)
+    turn_kind = models.CharField(max_length=16, default="", blank=True)
+
+    class Meta:
         constraints = [
             models.UniqueConstraint(
-                "user_id", "local_day", "model", "bearer", "group_id", name="usagerollup_key"
+                "user_id",
+                "local_day",
+                "conversation_id",
+                "model",
+                "bearer",
+                "group_id",
+                "purpose",
+                "turn_kind",
+                name="usagerollup_key",
             ),
         ]
         indexes = [
@@ -42,3 +71,82 @@ class UsageRollup(models.Model):
 
     def __str__(self) -> str:
         return f"user {self.user_id} on {self.local_day}: {self.model}"
+
+
+class SiteHourRollup(Rollup):
+    """What the site used in an hour of UTC, by the moment at which the entries were written."""
+
+    hour = models.DateTimeField()
+    model = models.CharField(max_length=120)
+    purpose = models.CharField(max_length=24, default="", blank=True)
+    turn_kind = models.CharField(max_length=16, default="", blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "hour", "model", "bearer", "purpose", "turn_kind", name="sitehourrollup_key"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"site at {self.hour}: {self.model}"
+
+
+class SiteDayRollup(Rollup):
+    """What the site used on a day; each entry counts on the day of the user who made the call."""
+
+    local_day = models.DateField()
+    model = models.CharField(max_length=120)
+    purpose = models.CharField(max_length=24, default="", blank=True)
+    turn_kind = models.CharField(max_length=16, default="", blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "local_day", "model", "bearer", "purpose", "turn_kind", name="sitedayrollup_key"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"site on {self.local_day}: {self.model}"
+
+
+class UserDayRollup(Rollup):
+    """What a user used on a day, whatever the model: for comparing users."""
+
+    local_day = models.DateField()
+    user_id = models.BigIntegerField()
+    group_id = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("local_day", "user_id", "group_id", "bearer", name="userdayrollup_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"user {self.user_id} on {self.local_day}"
+
+
+class UserMonthRollup(Rollup):
+    """The same per calendar month, named by its first day: so that long ranges read few rows."""
+
+    month = models.DateField()
+    user_id = models.BigIntegerField()
+    group_id = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("month", "user_id", "group_id", "bearer", name="usermonthrollup_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"user {self.user_id} in {self.month:%Y-%m}"
+
+
+class PendingRollup(models.Model):
+    """An entry that the rollups of the site do not hold yet. Usually those of the last few seconds."""
+
+    entry_id = models.UUIDField(primary_key=True)
+
+    def __str__(self) -> str:
+        return f"entry {self.pk}"

@@ -16,7 +16,7 @@ from conversations.models.states import (
     WaitingReason,
 )
 from conversations.models.summary import Summary
-from conversations.models.turn import Turn
+from conversations.models.turn import Turn, TurnKind
 
 __all__ = [
     "CLAIMED_STATES",
@@ -35,5 +35,6 @@ __all__ = [
     "State",
     "Summary",
     "Turn",
+    "TurnKind",
     "WaitingReason",
 ]

@@ -9,6 +9,15 @@ from conversations.models.ids import new_id
 from conversations.models.states import ContextMark
 
 
+class TurnKind(models.TextChoices):
+    """What a question is about, for the reports; ``conversations.kinds`` decides."""
+
+    CODE = "code", "code"
+    EXPLANATION = "explanation", "explanation"
+    FOLLOW_UP = "follow_up", "follow-up"
+    OTHER = "other", "other"
+
+
 class Turn(models.Model):
     """A question. It has no state of its own: the state is that of its generations."""
 
@@ -23,6 +32,7 @@ class Turn(models.Model):
     )
     depth = models.PositiveIntegerField(default=0, help_text="Number of turns before it on its branch.")
     text = models.TextField()
+    kind = models.CharField(max_length=12, choices=TurnKind.choices, default=TurnKind.OTHER)
     # The version of the answer that is shown and that later questions build on.
     chosen = models.ForeignKey(
         "conversations.Generation", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"

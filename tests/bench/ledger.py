@@ -22,11 +22,12 @@ import time
 from functools import cache
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 ROOT = Path(__file__).resolve().parents[2]
 # Product to floor, at least. Above it the books must be right too.
 TARGETS = {"sqlite": 0.15, "postgresql": 0.40}
+CHAT = UUID(int=0xC1)
 TOKENS = (
     "input_uncached_tokens, cache_read_tokens, cache_write_tokens, tool_prompt_tokens,"
     " output_visible_tokens, thinking_tokens"
@@ -59,13 +60,16 @@ FLOOR = {
         "INSERT INTO billing_posting (entry_id, bucket_id, amount, over)"
         " VALUES (%(entry)s, %(bucket)s, 390, 0)",
         "UPDATE billing_bucket SET held = held - 500, posted = posted + 390 WHERE id = %(bucket)s",
-        "INSERT INTO billing_usagerollup (user_id, local_day, model, bearer, group_id, calls,"
-        f" estimated_calls, unpriced_calls, {TOKENS}, cost_nanousd)"
-        " VALUES (%(bucket)s, '2026-03-04', 'm', 'user', 0, 1, 0, 1, 90, 0, 0, 0, 300, 0, 0)"
-        " ON CONFLICT (user_id, local_day, model, bearer, group_id) DO UPDATE SET"
-        " calls = billing_usagerollup.calls + 1, unpriced_calls = billing_usagerollup.unpriced_calls + 1,"
+        "INSERT INTO billing_usagerollup (user_id, local_day, conversation_id, model, bearer, group_id,"
+        f" purpose, turn_kind, calls, estimated_calls, unpriced_calls, {TOKENS}, cost_nanousd)"
+        " VALUES (%(bucket)s, '2026-03-04', %(chat)s, 'm', 'user', 0, 'answer', '',"
+        " 1, 0, 1, 90, 0, 0, 0, 300, 0, 0)"
+        " ON CONFLICT (user_id, local_day, conversation_id, model, bearer, group_id, purpose, turn_kind)"
+        " DO UPDATE SET calls = billing_usagerollup.calls + 1,"
+        " unpriced_calls = billing_usagerollup.unpriced_calls + 1,"
         " input_uncached_tokens = billing_usagerollup.input_uncached_tokens + 90,"
         " output_visible_tokens = billing_usagerollup.output_visible_tokens + 300",
+        "INSERT INTO billing_pendingrollup (entry_id) VALUES (%(entry)s)",
     ),
 }
 
@@ -81,7 +85,7 @@ def floor_call(cursor: Any, sqlite: bool, bucket: int) -> None:
         "hold": hold,
         "key": str(hold),
         "entry": new(),
-        "chat": new(),
+        "chat": CHAT.hex if sqlite else CHAT,
         "generation": new(),
         "bucket": bucket,
     }

@@ -10,6 +10,7 @@ from billing import entries, grants
 from billing.books import INVARIANTS, check_books
 from billing.holds import release_hold
 from billing.models import Bucket, LedgerEntry
+from billing.rollups import fold_pending
 from billing.usage import UsageCounts
 from tests.billing import play
 from tests.billing.corruption import execute, unguarded
@@ -35,6 +36,7 @@ CORRUPTIONS = {
     "I15": "UPDATE billing_posting SET amount = amount + 1",
     "I16": "UPDATE billing_grant SET remaining_units = remaining_units - 1",
     "I17": "",
+    "I18": "UPDATE billing_sitedayrollup SET calls = calls + 1",
 }
 
 
@@ -56,6 +58,7 @@ def history() -> None:
     release_hold(play.dispatched().pk, reason="rejected", now=play.NOON)
     play.place()
     play.dispatched()
+    fold_pending(limit=3)  # the rest stays pending
     play.spend(now=play.NOON + timedelta(days=1))
 
 
@@ -94,6 +97,10 @@ def test_a_corrupted_row_breaks_its_line(name: str, capsys: pytest.CaptureFixtur
         ("I7", "UPDATE billing_ledgerentry SET cost_nanousd = NULL WHERE kind = 'usage'"),
         ("I10", "UPDATE billing_holdline SET amount = amount + 1"),
         ("I12", "DELETE FROM billing_usagerollup"),
+        ("I18", "UPDATE billing_sitehourrollup SET cost_nanousd = cost_nanousd + 1"),
+        ("I18", "DELETE FROM billing_userdayrollup"),
+        ("I18", "UPDATE billing_usermonthrollup SET thinking_tokens = 1"),
+        ("I18", "DELETE FROM billing_pendingrollup"),
         ("I14", "DELETE FROM billing_posting"),
         ("I16", "UPDATE billing_bucket SET drawn = drawn + 1"),
     ],

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from conversations.kinds import Kind, has_fence, turn_kind
+from conversations.kinds import has_fence, turn_kind
+from conversations.models import TurnKind
 
 LABELLED = Path(__file__).parent / "labelled" / "turn_kinds.tsv"
 CODE = "Here it is:\n\n```python\nprint(1)\n```\n"
 PROSE = "It depends on the weather."
 
 
-def labelled() -> list[tuple[Kind, bool, str, str]]:
+def labelled() -> list[tuple[TurnKind, bool, str, str]]:
     rows = [line.split("\t") for line in LABELLED.read_text(encoding="utf-8").splitlines()]
     return [
-        (Kind(kind), place == "first", CODE if answer == "fenced" else PROSE, text.replace("\\n", "\n"))
+        (TurnKind(kind), place == "first", CODE if answer == "fenced" else PROSE, text.replace("\\n", "\n"))
         for kind, place, answer, text in rows
     ]
 
@@ -50,15 +51,15 @@ def test_it_knows_a_fence(text: str, fenced: bool) -> None:
 
 
 def test_it_calls_a_short_question_a_follow_up_only_after_another() -> None:
-    assert turn_kind("Shorter please", is_first=False) == Kind.FOLLOW_UP
-    assert turn_kind("Shorter please", is_first=True) == Kind.OTHER
+    assert turn_kind("Shorter please", is_first=False) == TurnKind.FOLLOW_UP
+    assert turn_kind("Shorter please", is_first=True) == TurnKind.OTHER
 
 
 def test_it_learns_from_the_answer_that_it_was_about_code() -> None:
-    assert turn_kind("Dijkstra in C++", is_first=True) == Kind.OTHER
-    assert turn_kind("Dijkstra in C++", CODE, is_first=True) == Kind.CODE
+    assert turn_kind("Dijkstra in C++", is_first=True) == TurnKind.OTHER
+    assert turn_kind("Dijkstra in C++", CODE, is_first=True) == TurnKind.CODE
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\x00", "why " * 250_000, "```" * 250_000, " `" * 500_000])
 def test_it_takes_any_text_however_long(text: str) -> None:
-    assert turn_kind(text, text, is_first=False) in Kind  # a quadratic rule would take minutes
+    assert turn_kind(text, text, is_first=False) in TurnKind  # a quadratic rule would take minutes

@@ -1,0 +1,235 @@
+"""The statements behind ``usage_queries``: which rollup answers, and the sums out of it.
+
+One user, group or conversation is answered by ``UsageRollup``, the site by its own rollups, together with
+the entries that these do not hold yet; both in one statement, so the figures are of one moment.
+"""
+
+# ruff: noqa: S608 - only constants and placeholders are interpolated; every value is a parameter
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from billing import sql
+from billing.models import SUM_COLUMNS, TOKEN_COLUMNS
+from billing.rollups import ADDENDS, SITE_DAY, SITE_HOUR, USER_DAY, USER_MONTH, SiteRollup
+from billing.usage_sums import Asked, Key, Sums, Usage, UsageRow, usage_of, whole_months
+
+_SUMS = ", ".join(f"CAST(SUM({column}) AS BIGINT) AS {column}" for column in SUM_COLUMNS)
+_RANKS = {"tokens": " + ".join(TOKEN_COLUMNS), "cost": "cost_nanousd", "calls": "calls"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """A statement and its parameters."""
+
+    text: str
+    params: tuple[Any, ...]
+
+
+def summed(
+    asked: Asked, column: str | None, *, order: str = "tokens", limit: int | None = None
+) -> list[UsageRow]:
+    """Sums by one column (None: all together), a row per key and bearer; the ``limit`` greatest by what
+    users bear.
+    """
+    columns = [] if column is None else [column]
+    source = _source(asked, columns)
+    keys = ", ".join([*columns, "bearer"])
+    statement = f"SELECT {keys}, {_SUMS} FROM ({source.text}) x GROUP BY {keys}"
+    params = list(source.params)
+    if limit is not None and column is not None:
+        statement = (
+            f"WITH found AS ({statement}), greatest AS (SELECT {column} FROM found GROUP BY {column}"
+            f" ORDER BY SUM(CASE WHEN bearer = 'user' THEN {_RANKS[order]} ELSE 0 END) DESC,"
+            f" SUM({_RANKS[order]}) DESC, {column} LIMIT %s)"
+            f" SELECT * FROM found WHERE {column} IN (SELECT {column} FROM greatest)"
+        )
+        params.append(limit)
+    rows = sql.rows(statement, params)
+    width = len(columns)
+    return [
+        UsageRow(_key(column, row[0]) if column else "", usage_of(row[width], Sums(*row[width + 1 :])))
+        for row in rows
+    ]
+
+
+def summed_by_day(asked: Asked, column: str) -> list[tuple[date, Key, Usage]]:
+    """Sums by day and one column, a row per key and bearer."""
+    source = _source(asked, ["local_day", column])
+    keys = f"local_day, {column}, bearer"
+    rows = sql.rows(f"SELECT {keys}, {_SUMS} FROM ({source.text}) x GROUP BY {keys}", source.params)
+    return [(sql.day_out(row[0]), _key(column, row[1]), usage_of(row[2], Sums(*row[3:]))) for row in rows]
+
+
+def summed_by_hour(
+    first: datetime, last: datetime, *, model: str | None, kind: str | None
+) -> dict[datetime, Usage]:
+    """Sums by hour of UTC."""
+    hour = {"minute": 0, "second": 0, "microsecond": 0}
+    begin = first.astimezone(UTC).replace(**hour)  # type: ignore[arg-type]  # all of them are ints
+    end = last.astimezone(UTC).replace(**hour) + timedelta(hours=1)  # type: ignore[arg-type]
+    filters = {"model": model, "turn_kind": kind}
+    wanted = [(f"{{}}{column} = %s", value) for column, value in filters.items() if value is not None]
+    at = ("{}hour >= %s AND {}hour < %s", (sql.time_in(begin), sql.time_in(end)))
+    written = ("e.created_at >= %s AND e.created_at < %s", at[1])
+    source = _with_pending(SITE_HOUR, ["hour"], [_of("r.", at)], [written], wanted)
+    rows = sql.rows(
+        f"SELECT hour, bearer, {_SUMS} FROM ({source.text}) x GROUP BY hour, bearer", source.params
+    )
+    found: dict[datetime, Usage] = {}
+    for row in rows:
+        written_at = sql.time_out(row[0])
+        assert written_at is not None
+        found[written_at] = found.get(written_at, Usage()) + usage_of(row[1], Sums(*row[2:]))
+    return found
+
+
+def conversations(asked: Asked) -> tuple[int, Sums]:
+    """How many conversations had billed usage, and its sums."""
+    source = _source(asked, ["conversation_id"])
+    rows = sql.rows(
+        f"SELECT COUNT(DISTINCT conversation_id), {_SUMS} FROM ({source.text}) x WHERE bearer = 'user'",
+        source.params,
+    )
+    count, *sums = rows[0]
+    return (count, Sums(*sums)) if count else (0, Sums())
+
+
+def _key(column: str | None, value: Any) -> Key:
+    if column == "local_day":
+        return sql.day_out(value)
+    if column == "conversation_id":
+        found = sql.uuid_out(value)
+        assert found is not None
+        return found
+    key: Key = value
+    return key
+
+
+_Condition = tuple[str, Any]
+
+
+def _source(asked: Asked, columns: Sequence[str]) -> _Query:
+    """Rows of (the columns, bearer, the sums), still to be added up."""
+    what = _what(asked)
+    personal = asked.user_id is not None or asked.group_id is not None or asked.conversation_id is not None
+    by_payer = "user_id" in columns or "group_id" in columns
+    if personal or "conversation_id" in columns or (by_payer and (what or "local_day" in columns)):
+        return _of_users(asked, columns, what)
+    days = ("{}local_day BETWEEN %s AND %s", _days(asked))
+    if by_payer:
+        return _by_payer(asked, columns)
+    return _with_pending(SITE_DAY, columns, [_of("r.", days)], [_of("e.", days)], what)
+
+
+def _what(asked: Asked) -> list[_Condition]:
+    found: list[_Condition] = []
+    for column, value in (("model", asked.model), ("turn_kind", asked.kind), ("purpose", asked.purpose)):
+        if value is not None:
+            found.append((f"{{}}{column} = %s", value))
+    if asked.provider is not None:
+        prefix = f"{asked.provider}:"
+        found.append((f"substr({{}}model, 1, {len(prefix)}) = %s", prefix))
+    return found
+
+
+def _days(asked: Asked) -> tuple[Any, Any]:
+    return sql.day_in(asked.first_day), sql.day_in(asked.last_day)
+
+
+def _of(alias: str, condition: _Condition) -> _Condition:
+    return condition[0].replace("{}", alias), condition[1]
+
+
+def _select(table: str, columns: str, sums: str, conditions: Sequence[_Condition]) -> _Query:
+    params: list[Any] = []
+    for _, value in conditions:
+        params += value if isinstance(value, tuple) else (value,)
+    where = " AND ".join(text for text, _ in conditions)
+    return _Query(f"SELECT {columns}, {sums} FROM {table} WHERE {where}", tuple(params))
+
+
+def _of_users(asked: Asked, columns: Sequence[str], what: Sequence[_Condition]) -> _Query:
+    conditions: list[_Condition] = []
+    if asked.user_id is not None:
+        conditions.append(("r.user_id = %s", asked.user_id))
+    if asked.group_id is not None:
+        conditions.append(("r.group_id = %s", asked.group_id))
+    conditions.append(("r.local_day BETWEEN %s AND %s", _days(asked)))
+    if asked.conversation_id is not None:
+        conditions.append(("r.conversation_id = %s", sql.uuid_in(asked.conversation_id)))
+    conditions += [_of("r.", condition) for condition in what]
+    return _select("billing_usagerollup r", _listed("r.", columns), _SUM_NAMES, conditions)
+
+
+def _by_payer(asked: Asked, columns: Sequence[str]) -> _Query:
+    """Whole months from the rollup of months, the days at both ends from that of days."""
+    months = whole_months(asked.first_day, asked.last_day)
+    if months is None:
+        pieces = [("r.local_day BETWEEN %s AND %s", _days(asked))]
+        parts = [_select(f"{USER_DAY.table} r", _listed("r.", columns), _SUM_NAMES, pieces)]
+    else:
+        first, last = (sql.day_in(month) for month in months)
+        after = sql.day_in((months[1] + timedelta(days=31)).replace(day=1))
+        parts = [
+            _select(
+                f"{USER_MONTH.table} r",
+                _listed("r.", columns),
+                _SUM_NAMES,
+                [("r.month BETWEEN %s AND %s", (first, last))],
+            ),
+            *(
+                _select(f"{USER_DAY.table} r", _listed("r.", columns), _SUM_NAMES, [edge])
+                for edge in (
+                    ("r.local_day >= %s AND r.local_day < %s", (sql.day_in(asked.first_day), first)),
+                    ("r.local_day >= %s AND r.local_day <= %s", (after, sql.day_in(asked.last_day))),
+                )
+            ),
+        ]
+    parts.append(_pending(USER_DAY, columns, [("e.local_day BETWEEN %s AND %s", _days(asked))]))
+    return _together(parts)
+
+
+def _with_pending(
+    rollup: SiteRollup,
+    columns: Sequence[str],
+    folded: Sequence[_Condition],
+    pending: Sequence[_Condition],
+    what: Sequence[_Condition],
+) -> _Query:
+    """The rollup's rows and the entries that it does not hold yet; ``what`` holds of both."""
+    return _together(
+        [
+            _select(
+                f"{rollup.table} r",
+                _listed("r.", columns),
+                _SUM_NAMES,
+                [*folded, *(_of("r.", condition) for condition in what)],
+            ),
+            _pending(rollup, columns, [*pending, *(_of("e.", condition) for condition in what)]),
+        ]
+    )
+
+
+def _pending(rollup: SiteRollup, columns: Sequence[str], conditions: Sequence[_Condition]) -> _Query:
+    listed = ", ".join(rollup.of_entry(column) for column in (*columns, "bearer"))
+    table = "billing_pendingrollup p JOIN billing_ledgerentry e ON e.id = p.entry_id"
+    return _select(table, listed, ", ".join(ADDENDS[column] for column in SUM_COLUMNS), conditions)
+
+
+def _together(parts: Sequence[_Query]) -> _Query:
+    return _Query(
+        " UNION ALL ".join(part.text for part in parts),
+        tuple(value for part in parts for value in part.params),
+    )
+
+
+_SUM_NAMES = ", ".join(SUM_COLUMNS)
+
+
+def _listed(alias: str, columns: Sequence[str]) -> str:
+    return ", ".join(f"{alias}{column}" for column in (*columns, "bearer"))
