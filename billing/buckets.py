@@ -23,7 +23,8 @@ SELECT b.id, b.scope_kind, b.scope_id, b.model, b.unit, b.period, b.timezone, b.
        k.id, k.timezone, k.period_start, k.period_end, k.posted, k.held, k.slack,
        k.limit_units, k.limit_version, k.hard, k.notified_percent, k.drawn,
        (SELECT SUM(g.remaining_units) FROM billing_grant g WHERE g.budget_id = b.id AND g.remaining_units > 0
-        AND (g.expires_at IS NULL OR g.expires_at > %s))
+        AND (g.expires_at IS NULL OR g.expires_at > %s)),
+       k.suspended_at
 FROM billing_budget b LEFT JOIN billing_bucket k ON k.id = (
     SELECT x.id FROM billing_bucket x WHERE x.budget_id = b.id AND x.period_start <= %s
     ORDER BY x.period_start DESC LIMIT 1)
@@ -57,6 +58,7 @@ class BucketRow:
     notified_percent: int = 0
     drawn: int = 0
     grantable: int = 0
+    suspended: bool = False
 
     @property
     def name(self) -> BudgetName:
@@ -128,6 +130,7 @@ def _read(row: tuple[object, ...], now: datetime) -> BucketRow:
     found.limit_units, found.limit_version = row[18:20]  # type: ignore[assignment]
     found.hard, found.notified_percent = bool(row[20]), row[21]  # type: ignore[assignment]
     found.drawn = row[22]  # type: ignore[assignment]
+    found.suspended = row[24] is not None
     return found
 
 

@@ -2,6 +2,7 @@
 
 BillingError
 ├── BudgetExceeded    a hard budget has no room for even the shortest useful answer
+│   └── BucketSuspended   its books are being looked into: it admits nothing until they are right
 ├── PriceUnknown      a hard money budget applies and the model has no price
 ├── HoldConflict      the same idempotency key with another request
 ├── HoldStateError    settling a hold that was never dispatched
@@ -61,6 +62,10 @@ class BudgetExceeded(BillingError):
         self.needed = needed
         self.fits_output_tokens = fits_output_tokens
         self.resets_at = resets_at
+
+
+class BucketSuspended(BudgetExceeded):
+    """The sums of a hard budget's running period differ from its lines, so what is left is not known."""
 
 
 class PriceUnknown(BillingError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from billing.buckets import BucketRow, percent_used
-from billing.errors import BudgetExceeded, BudgetName, PriceUnknown
+from billing.errors import BucketSuspended, BudgetExceeded, BudgetName, PriceUnknown
 from billing.models import Unit
 from billing.prices import Rates, to_nanousd
 
@@ -54,14 +54,17 @@ def fit(
 ) -> int:
     """The output cap: what is wanted, cut to the tightest hard budget.
 
-    Raises BudgetExceeded naming the tightest budget where less than the minimum fits, and PriceUnknown
-    where a hard budget in money applies and there is no price.
+    Raises BudgetExceeded naming the tightest budget where less than the minimum fits, BucketSuspended for
+    one whose books are being looked into, and PriceUnknown where a hard budget in money applies and there
+    is no price.
     """
     cap = wanted_output_tokens
     tightest: BucketRow | None = None
     for row in found:
         if not row.bounded:
             continue
+        if row.suspended:
+            raise _refusal(BucketSuspended, row, rates, input_tokens, minimum_output_tokens, 0)
         if row.unit == Unit.NANOUSD and rates is None:
             raise PriceUnknown(model=model, budget=row.name)
         fits = fits_output(row, rates, input_tokens, wanted_output_tokens)
@@ -71,14 +74,25 @@ def fit(
     if cap >= max(1, minimum):
         return cap
     assert tightest is not None
-    assert tightest.full_limit is not None
-    raise BudgetExceeded(
-        budget=tightest.name,
-        limit_version=tightest.limit_version,
-        limit=tightest.full_limit,
-        used=tightest.posted,
-        held=tightest.held,
-        needed=units_needed(tightest.unit, rates, input_tokens, minimum),
-        fits_output_tokens=max(0, cap),
-        resets_at=tightest.period_end,
+    raise _refusal(BudgetExceeded, tightest, rates, input_tokens, minimum, max(0, cap))
+
+
+def _refusal(
+    kind: type[BudgetExceeded],
+    row: BucketRow,
+    rates: Rates | None,
+    input_tokens: int,
+    minimum_output_tokens: int,
+    fits_output_tokens: int,
+) -> BudgetExceeded:
+    assert row.full_limit is not None
+    return kind(
+        budget=row.name,
+        limit_version=row.limit_version,
+        limit=row.full_limit,
+        used=row.posted,
+        held=row.held,
+        needed=units_needed(row.unit, rates, input_tokens, minimum_output_tokens),
+        fits_output_tokens=fits_output_tokens,
+        resets_at=row.period_end,
     )

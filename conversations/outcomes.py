@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from billing.errors import BudgetExceeded
+from billing.errors import BucketSuspended, BudgetExceeded
 from billing.receipts import usd
 
 RETRY = {"action": "retry", "label": "Retry"}
@@ -87,6 +87,8 @@ def describe_refusal(error: BudgetExceeded, now: datetime) -> str:
     left = max(error.limit - error.used - error.held, 0)
     whose, period = WHOSE.get(budget.scope, "The"), PERIODS.get(budget.period, "budget")
     of_model = f" on {budget.model}" if budget.model else ""
+    if isinstance(error, BucketSuspended):
+        return f"{whose} {period}{of_model} is being checked. The operators have been told."
     if left == 0:
         sentence = f"{whose} {period}{of_model} is used up."
     else:
@@ -104,6 +106,8 @@ def describe_refusal(error: BudgetExceeded, now: datetime) -> str:
 def refusal_options(error: BudgetExceeded) -> list[dict[str, Any]]:
     """What would let the message through."""
     options: list[dict[str, Any]] = []
+    if isinstance(error, BucketSuspended):
+        return options
     if error.fits_output_tokens > 0:
         options.append(
             {

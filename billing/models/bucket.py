@@ -14,7 +14,7 @@ class Bucket(models.Model):
     The limit is copied here because this is the row that the conditional update and the CHECK see.
     ``slack`` is what was recorded beyond what was held; it lets the CHECK accept the truth and is never
     an allowance: a hold is admitted against the limit alone. ``drawn`` is the part of the limit that
-    came out of grants.
+    came out of grants. ``suspended_at`` is set while its sums differ from its lines: nothing is admitted.
     """
 
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="buckets")
@@ -30,6 +30,7 @@ class Bucket(models.Model):
     slack = models.BigIntegerField(default=0)
     drawn = models.BigIntegerField(default=0)
     notified_percent = models.PositiveSmallIntegerField(default=0)
+    suspended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
