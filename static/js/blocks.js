@@ -2,6 +2,8 @@
 // Splits a growing Markdown text into settled blocks, rendered once and never touched again, and the
 // tail, rendered at each step. Needs no DOM.
 
+import { completed } from "./half_open.js";
+
 /** @typedef {any} Token */
 
 const SELF_CLOSED = new Set(["heading_open", "fence", "hr", "math_block"]);
@@ -19,6 +21,10 @@ export class BlockSplitter {
     /** Link definitions of the settled part. @type {Record<string, any>} */
     this.references = {};
     this.hasReferences = false;
+    /** No more will come: nothing is half open any more, the text is shown as it stands. */
+    this.isWhole = false;
+    /** Whether the tail is shown otherwise than it stands. */
+    this.isCompleted = false;
     /** Set while the tail ends in an open fence whose text grows without a parse. @type {{ char: string, length: number } | null} */
     this.fence = null;
   }
@@ -53,7 +59,9 @@ export class BlockSplitter {
     this.#add(added);
     const tail = this.tail;
     const env = { references: { ...this.references } };
-    const tokens = this.markdown.parse(tail, env);
+    const shown = this.isWhole ? tail : completed(tail);
+    this.isCompleted = shown !== tail;
+    const tokens = this.markdown.parse(shown, env);
     if (Object.keys(env.references).length) this.hasReferences = true;
     const { options, renderer } = this.markdown;
     const cut = this.#cut(tail, tokens);

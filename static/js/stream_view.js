@@ -119,11 +119,14 @@ export class StreamView {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
     if (text !== this.splitter.text + this.splitter.heldReturn + this.pending) {
-      if (html) this.#replace(html);
-      else this.reset(text);
-      enhance(this.element.childNodes);
-      return;
+      if (html) {
+        this.#replace(html);
+        enhance(this.element.childNodes);
+        return;
+      }
+      this.reset(text);
     }
+    this.splitter.isWhole = true;
     this.flush();
     if (this.splitter.hasReferences) {
       // A link may be defined after its use.
@@ -131,7 +134,7 @@ export class StreamView {
       this.settledNodes = 0;
       this.settledHtml = "";
       this.#patch("", whole);
-    } else if (this.splitter.fence || this.splitter.heldReturn) this.#render("");
+    } else if (this.splitter.fence || this.splitter.heldReturn || this.splitter.isCompleted) this.#render("");
     const shown = this.settledHtml + this.tailHtml;
     // The strings are equal as a rule; where two serialisers differ, the sanitised form decides.
     if (html && html !== shown && String(sanitise(html)) !== shown) this.#replace(html);

@@ -77,6 +77,12 @@ function streamed(text, next, longest) {
     settled += step.settled;
     tail = step.tail;
   }
+  splitter.isWhole = true;
+  if (splitter.isCompleted) {
+    const step = splitter.append("");
+    settled += step.settled;
+    tail = step.tail;
+  }
   if (splitter.hasReferences || splitter.fence) return { html: splitter.renderAll(), settled };
   return { html: settled + tail, settled };
 }
