@@ -47,14 +47,16 @@ async def announce_start(started: Started, *, user_id: int) -> None:
             edits=None if started.edits is None else str(started.edits),
         ),
     )
+    told = [events.conversation_updated(started.conversation_id, "busy", busy=True)]
     if started.title is not None:
-        # A temporary chat is listed nowhere: only those who show it hear of its title.
+        titled = events.conversation_updated(started.conversation_id, "title", title=started.title)
         temporary = Conversation.objects.filter(pk=started.conversation_id, temporary=True)
-        hidden = await in_database(temporary.exists)
-        await publish(
-            conversation_topic(started.conversation_id) if hidden else user_topic(user_id),
-            events.conversation_updated(started.conversation_id, "title", title=started.title),
-        )
+        if await in_database(temporary.exists):
+            # A temporary chat is listed nowhere: only those who show it hear of its title.
+            await publish(conversation_topic(started.conversation_id), titled)
+            return
+        told.insert(0, titled)
+    await publish(user_topic(user_id), *told)
 
 
 async def stop(
@@ -69,6 +71,7 @@ async def stop(
     if generation.state == State.STOPPED:
         log_state("stopped", generation_id=generation.pk, turn_id=turn_id, model=generation.model)
         await runtime.announce_stopped(generation)
+        await publish(user_topic(user_id), events.conversation_updated(conversation_id, "busy", busy=False))
     elif not runtime.stop(generation.pk):
         await runtime.stop_elsewhere(generation.pk)
     return generation

@@ -36,9 +36,13 @@ def trusted_types(view: View) -> View:
 
 
 def site_context(request: HttpRequest) -> dict[str, Any]:
-    """What every template knows: the theme chosen by cookie, and whether one may sign up."""
+    """What every template knows: the theme and the rail as chosen by cookie, and whether one may sign up."""
     theme = request.COOKIES.get("theme", "")
-    return {"theme": theme if theme in THEMES else "", "signup_open": settings.SIGNUP_OPEN}
+    return {
+        "theme": theme if theme in THEMES else "",
+        "rail_hidden": request.COOKIES.get("rail") == "hidden",
+        "signup_open": settings.SIGNUP_OPEN,
+    }
 
 
 # --- Account ------------------------------------------------------------------

@@ -26,6 +26,7 @@ class RailRow:
 
     conversation: Conversation
     group: str
+    busy: bool  # an answer is being written there
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,13 @@ def rail(user: User, *, now: datetime | None = None) -> list[RailGroup]:
         .exclude(head_turn=None)
         .only("id", "title", "updated_at", "pinned_at")[:RAIL_LIMIT]
     )
+    live = Generation.objects.live().filter(conversation__owner=user)
+    busy = set(live.values_list("conversation_id", flat=True))
     groups: dict[str, list[RailRow]] = {}
     for row in rows:
         word = _date_word(row, now)
         label = "Pinned" if row.pinned_at is not None else word
-        groups.setdefault(label, []).append(RailRow(row, word))
+        groups.setdefault(label, []).append(RailRow(row, word, row.pk in busy))
     ordered = sorted(groups.items(), key=lambda item: item[0] != "Pinned")
     return [RailGroup(label, found) for label, found in ordered]
 

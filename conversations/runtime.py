@@ -156,7 +156,8 @@ class Runtime:
                 await self.log.end(stream)
         notice = ended_notice(generation_id, ended.conversation_id, ended.event["turn_id"])
         await publish(conversation_topic(ended.conversation_id), notice)
-        await publish(user_topic(ended.user_id), *events.budgets_changed(ended.meters))
+        over = events.conversation_updated(ended.conversation_id, "busy", busy=False)
+        await publish(user_topic(ended.user_id), over, *events.budgets_changed(ended.meters))
 
     async def announce_stopped(self, generation: Generation) -> None:
         """The stop of an answer that no process was writing: it is over."""

@@ -95,6 +95,16 @@ def remaining(moment: datetime) -> str:
     return f"{days} d {hours} h" if hours else f"{days} d"
 
 
+@register.filter
+def marked(text: str, query: str | None) -> SafeString:
+    """The text with what was searched for in ``<mark>``."""
+    at = text.lower().find(query.lower()) if query else -1
+    if not query or at < 0:
+        return format_html("{}", text)
+    end = at + len(query)
+    return format_html("{}<mark>{}</mark>{}", text[:at], text[at:end], text[end:])
+
+
 # --- Receipts -----------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 // The card at the bottom: text, its length, and one button that sends or stops.
 
 import { figure } from "./format.js";
+import { setting } from "./settings.js";
 
 const COUNT_FROM_SHARE = 0.8;
 
@@ -15,6 +16,7 @@ export const characters = (text) => {
 /**
  * @typedef {object} Callbacks
  * @property {(text: string) => void} onSend @property {() => void} onStop @property {(text: string) => void} onInput
+ * @property {() => boolean} onRecall edit the last question; whether there is one
  * @property {(text: string) => void} say a word for the status region
  */
 
@@ -83,11 +85,16 @@ export class Composer {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
+    if (event.key === "ArrowUp" && !this.text && !event.shiftKey && !event.isComposing) {
+      if (this.callbacks.onRecall()) event.preventDefault();
+      return;
+    }
     if (event.key !== "Enter" || event.shiftKey || event.altKey) return;
     // Enter belongs to the input method while it composes; 229 is what Safari reports then.
     if (event.isComposing || event.keyCode === 229) return;
     // Touch keyboards have no Shift+Enter: there Enter breaks the line.
-    if (matchMedia("(pointer: coarse)").matches && !event.ctrlKey && !event.metaKey) return;
+    const breaksLines = setting("sendWithModifier") || matchMedia("(pointer: coarse)").matches;
+    if (breaksLines && !event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
     if (this.mode === "stop") this.callbacks.say("The answer is still being written. Your text is kept.");
     else this.#send();

@@ -25,6 +25,8 @@ export class Line {
     /** @type {ConversationSocket | null} */
     this.socket = null;
     this.wasConnected = false;
+    /** When the next try is due. @type {number | null} */
+    this.retryAtMs = null;
     this.plain = new PlainSender({ id: () => page.conversation.id, dispatch: page.dispatch });
     /** Every frame that asks for an answer, by the id that the server will name: a refused one may be sent otherwise. @type {Map<string, any>} */
     this.asked = new Map();
@@ -33,7 +35,7 @@ export class Line {
   connect() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const url = `${scheme}://${location.host}/ws/conversations/${this.page.conversation.id}/`;
-    this.socket = new ConversationSocket(url, { onEvent: this.page.dispatch, onStatus: (status) => this.#show(status) });
+    this.socket = new ConversationSocket(url, { onEvent: this.page.dispatch, onStatus: (status, at) => this.#show(status, at) });
     this.socket.start();
   }
 
@@ -75,10 +77,18 @@ export class Line {
 
   // --- What the page says ---------------------------------------------------------
 
-  /** @param {import("./socket.js").Status} status */
-  #show(status) {
+  /** Called twice a second: the countdown to the next try. */
+  tick() {
+    if (this.retryAtMs === null || this.page.banner.kind !== "connection") return;
+    const seconds = Math.max(0, Math.ceil((this.retryAtMs - Date.now()) / 1000));
+    this.page.banner.note(seconds ? `Next try in ${seconds} s.` : "Trying now.");
+  }
+
+  /** @param {import("./socket.js").Status} status @param {number | null} retryAtMs */
+  #show(status, retryAtMs = null) {
     const { banner, root } = this.page;
     root.dataset.connection = status;
+    this.retryAtMs = retryAtMs;
     if (status === "open") this.#open();
     else if (status === "waiting") this.#waiting();
     else if (status === "refused") {

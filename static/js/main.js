@@ -3,6 +3,7 @@
 
 import { adoptPage } from "./adopt.js";
 import { AgainMenu } from "./again.js";
+import { Announcer } from "./announcer.js";
 import { Asking } from "./asking.js";
 import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
@@ -20,26 +21,30 @@ import { Rail } from "./rail.js";
 import { reduce } from "./reduce.js";
 import { StickToBottom } from "./scroll.js";
 import { conversationUrl, request } from "./server.js";
+import { setting } from "./settings.js";
+import { listen } from "./shortcuts.js";
+import { TemporarySwitch } from "./temporary.js";
 import { isBusy, liveGeneration, shownText } from "./thread.js";
 import { ThreadView } from "./thread_view.js";
 import { Title } from "./title.js";
 import { Versions } from "./versions.js";
+import { Warnings } from "./warnings.js";
 
 const root = one(".chat", HTMLElement);
 const threadRoot = one(".thread", HTMLElement);
 const scroller = one(".thread-scroll", HTMLElement);
-const live = one("#live", HTMLElement);
-const banner = new Banner(one("[data-field=banner]", HTMLElement));
+const announcer = new Announcer(
+  { polite: one("#live", HTMLElement), urgent: one("#alert", HTMLElement) }, { reads: () => setting("readSentences") },
+);
+const banner = new Banner(one("[data-field=banner]", HTMLElement), (text) => announcer.alert(text));
 const meter = new Meter(one(".meter", HTMLElement));
 const picker = pickerOf(one(".picker", HTMLElement), modelChosen);
 const scroll = new StickToBottom(scroller, one(".jump", HTMLElement));
 const offer = new Offer(one("[data-field=offer]", HTMLElement));
 let thread = adoptPage(threadRoot);
 
-/** One polite sentence for screen readers; never the words of the answer. @param {string} text */
-function say(text) {
-  live.textContent = text;
-}
+/** One polite sentence for screen readers. @param {string} text */
+const say = (text) => announcer.say(text);
 
 /** @param {string} turnId @returns {HTMLElement | null} */
 const turnElement = (turnId) => threadRoot.querySelector(`[data-turn-id="${CSS.escape(turnId)}"]`);
@@ -56,7 +61,7 @@ const conversation = new OpenConversation(root, {
 const page = { root, thread: () => thread, dispatch, say, banner, conversation };
 const line = new Line(page, one("[data-field=connection]", HTMLElement));
 const view = new ThreadView(threadRoot, one("#turn-template", HTMLTemplateElement), {
-  onFlush: () => scroll.follow(true),
+  onFlush: flushed,
   onAction: act,
 });
 const composer = new Composer(one(".composer", HTMLFormElement), {
@@ -66,6 +71,11 @@ const composer = new Composer(one(".composer", HTMLFormElement), {
     conversation.drafts.write(text);
     preview.changed();
     if (text && !conversation.id) conversation.open();
+  },
+  onRecall: () => {
+    const last = thread.turns.findLast((turn) => turn.status === "accepted");
+    if (last) asking.edit(last);
+    return Boolean(last);
   },
   say,
 });
@@ -99,6 +109,9 @@ new Older(one("[data-field=older]", HTMLAnchorElement), {
   },
   show: (turns, around) => scroll.keep(around, () => dispatch({ type: "local.older", turns })),
   say,
+});
+const temporary = new TemporarySwitch(document.querySelector("[data-field=temporary-switch]"), {
+  ...page, line, onSwitched: () => composer.field.focus(),
 });
 const title = new Title(one("[data-field=title]", HTMLButtonElement), (before, wanted) => {
   if (!conversation.isTemporary) rail.rename(conversation.id, before, wanted);
@@ -154,21 +167,28 @@ function accepted(turnId) {
   conversation.drafts.write(composer.text);
   if (conversation.id !== location.pathname.split("/")[2]) {
     history.replaceState(null, "", conversation.url || location.href);
-    temporarySwitch?.toggleAttribute("disabled", true);
-    temporarySwitch?.toggleAttribute("hidden", !conversation.isTemporary);
+    temporary.settle();
   }
   rail.touch(conversation.id);
   say("AI is thinking");
+}
+
+/** Text has been shown. */
+function flushed() {
+  scroll.follow(true);
+  const writing = setting("readSentences") ? liveGeneration(thread) : null;
+  if (writing) announcer.grown(writing.id, shownText(writing));
 }
 
 /** @param {string} generationId */
 function finished(generationId) {
   const generation = thread.generations[generationId];
   if (generation.receipt) meter.addReceipt(generation.receipt);
-  const words = shownText(generation).split(/\s+/).filter(Boolean).length;
-  if (generation.state === "completed") say(`Response complete, ${words} words`);
+  const text = shownText(generation);
+  const words = text.split(/\s+/).filter(Boolean).length;
+  if (generation.state === "completed") announcer.ended(generationId, text, `Response complete, ${words} words`);
   else if (generation.state === "stopped") say("Stopped. What came is kept.");
-  else say(generation.error?.detail ?? "The answer was interrupted.");
+  else announcer.alert(generation.error?.detail ?? "The answer was interrupted.");
   if (document.hidden) document.title = `(done) ${document.title.replace(/^\(done\) /, "")}`;
 }
 
@@ -176,18 +196,16 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) document.title = document.title.replace(/^\(done\) /, "");
 });
 
-const warned = new Set();
+const warnings = new Warnings();
 
 /** @param {any} budget */
 function budgetChanged(budget) {
   meter.update(budget);
   preview.changed();
-  if (budget.level === "ok") return;
-  const key = [budget.scope, budget.unit, budget.period, budget.level, budget.resets_at].join();
-  if (warned.has(key)) return;
-  warned.add(key);
+  if (!warnings.isNews(budget, conversation.id)) return;
   const text = warningText(budget, Date.now());
-  banner.warn(text, budget.level);
+  if (budget.level === "100") banner.warn(text, budget.level, "See the budgets", () => meter.open());
+  else banner.warn(text, budget.level, "Choose a model", () => picker.open());
   say(text);
 }
 
@@ -229,10 +247,23 @@ threadRoot.addEventListener("click", (event) => {
   if (button) copy(button.closest("pre")?.querySelector("code")?.textContent ?? "", button, say);
 });
 
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
-  if (document.querySelector("dialog[open], details.popup[open], :popover-open")) return;
-  if (liveGeneration(thread)) asking.stop();
+const lastOf = (/** @type {string} */ selector) => [...threadRoot.querySelectorAll(selector)].at(-1);
+
+listen(one("#help", HTMLDialogElement), {
+  search: () => rail.openSearch(),
+  newChat: () => location.assign("/"),
+  toggleRail: () => document.dispatchEvent(new Event("rail")),
+  write: () => composer.field.focus(),
+  copyAnswer: () => {
+    const turn = thread.turns.findLast((one) => one.generationId);
+    if (turn) act("copy", turn.id);
+  },
+  copyCode: () => copy(lastOf("pre code")?.textContent ?? "", lastOf(".copy-code"), say),
+  stop: () => {
+    const writing = liveGeneration(thread) !== null;
+    if (writing) asking.stop();
+    return writing;
+  },
 });
 
 for (const example of document.querySelectorAll(".example")) {
@@ -244,18 +275,6 @@ for (const example of document.querySelectorAll(".example")) {
     if (!conversation.id) conversation.open();
   });
 }
-
-const temporarySwitch = document.querySelector("[data-field=temporary-switch]");
-
-temporarySwitch?.addEventListener("click", () => {
-  const temporary = root.toggleAttribute("data-temporary");
-  temporarySwitch.setAttribute("aria-pressed", String(temporary));
-  say(temporary ? "This chat is temporary" : "This chat will be kept");
-  composer.field.focus();
-  if (!conversation.id) return;
-  line.drop();
-  conversation.openAnother();
-});
 
 /** @param {string} model */
 function modelChosen(model) {
@@ -282,6 +301,7 @@ preview.changed();
 setInterval(() => {
   view.tick();
   offer.tick();
+  line.tick();
 }, 500);
 if (matchMedia("(pointer: fine)").matches) composer.field.focus();
 scroll.pin();

@@ -51,6 +51,11 @@ export class Meter {
     this.#showTotal();
   }
 
+  open() {
+    this.root.setAttribute("open", "");
+    this.root.querySelector("summary")?.focus();
+  }
+
   #showTotal() {
     const cost = this.costKnown ? money((this.costNanousd / 1e9).toFixed(9)) : "";
     const text = [tokens(this.tokens), cost].filter(Boolean).join(" · ");

@@ -5,7 +5,7 @@ import { grouped } from "./rail_order.js";
 import { fill, newRow, titleOf } from "./rail_row.js";
 import { RailSearch } from "./rail_search.js";
 import { renameInPlace } from "./rename.js";
-import { conversationUrl, request } from "./server.js";
+import { conversationPage, conversationUrl, request } from "./server.js";
 import { Toast } from "./toast.js";
 
 /**
@@ -37,6 +37,9 @@ export class Rail {
       template, current: callbacks.current, say: callbacks.say, fail: (text) => this.toast.show(text),
     });
     root.addEventListener("click", (event) => this.#click(event));
+    this.menu.addEventListener("click", (event) => {
+      if (event.target instanceof Element && event.target.closest("a")) this.menu.hidePopover();
+    });
     this.menu.addEventListener("toggle", () => {
       if (!this.menu.matches(":popover-open")) this.chosen?.querySelector(".rail-more")?.removeAttribute("aria-expanded");
     });
@@ -60,6 +63,7 @@ export class Rail {
     if (event.change === "title") this.setTitle(id, event.title);
     else if (event.change === "pinned") this.#pin(id, event.pinned);
     else if (event.change === "archived") this.#archive(id, event.archived, event.title);
+    else if (event.change === "busy") this.#row(id)?.toggleAttribute("data-busy", event.busy);
     else if (event.change === "deleted") {
       this.#remove(id);
       if (id === this.callbacks.current()) this.callbacks.onGone();
@@ -163,6 +167,7 @@ export class Rail {
     this.#part("pin-word").textContent = pinned ? "Unpin" : "Pin";
     this.#part("archive-do").textContent = archived ? "Take out of the archive" : "Archive";
     this.menu.setAttribute("aria-label", titleOf(row));
+    for (const link of this.menu.querySelectorAll("a")) link.href = `${conversationPage(row.dataset.id ?? "")}${link.dataset.file}`;
     button.setAttribute("aria-expanded", "true");
     this.menu.showPopover();
     const place = button.getBoundingClientRect();
@@ -243,6 +248,13 @@ export class Rail {
           });
       },
     });
+  }
+
+  /** Where the rail is hidden, it is shown. */
+  openSearch() {
+    if (!this.root.checkVisibility()) document.dispatchEvent(new Event("rail"));
+    this.search.query.focus();
+    this.search.query.select();
   }
 
   /** The focus is not lost with the row that had it. */

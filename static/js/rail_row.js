@@ -19,3 +19,12 @@ export function fill(row, id, title) {
   if (text) text.textContent = words;
   row.querySelector(".rail-more")?.setAttribute("aria-label", `Options for ${words}`);
 }
+
+/** A text with what was searched for marked in it. @param {string} text @param {string} query @returns {(string | Element)[]} */
+export function marked(text, query) {
+  const at = query ? text.toLowerCase().indexOf(query.toLowerCase()) : -1;
+  if (at < 0) return [text];
+  const mark = document.createElement("mark");
+  mark.textContent = text.slice(at, at + query.length);
+  return [text.slice(0, at), mark, text.slice(at + query.length)];
+}

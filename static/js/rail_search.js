@@ -1,7 +1,7 @@
 // @ts-check
 // Search over titles and texts, and the archive: what is found stands in the place of the list.
 
-import { fill, newRow } from "./rail_row.js";
+import { fill, marked, newRow, titleOf } from "./rail_row.js";
 import { request } from "./server.js";
 
 const DELAY_MS = 200;
@@ -69,14 +69,14 @@ export class RailSearch {
     try {
       const { results } = await request("GET", `${this.form.dataset.url}?${parameters}`);
       // A later search may have been answered before.
-      if (number === this.searches) this.#show(results, archived);
+      if (number === this.searches) this.#show(results, query, archived);
     } catch (error) {
       this.page.fail(/** @type {Error} */ (error).message);
     }
   }
 
-  /** @param {any[]} results @param {boolean} archived */
-  #show(results, archived) {
+  /** @param {any[]} results @param {string} query @param {boolean} archived */
+  #show(results, query, archived) {
     const rows = results.map((one) => {
       const row = newRow(this.page.template);
       row.dataset.id = one.id;
@@ -89,9 +89,10 @@ export class RailSearch {
       if (one.snippet) {
         const snippet = document.createElement("span");
         snippet.className = "snippet";
-        snippet.textContent = one.snippet;
+        snippet.append(...marked(one.snippet, query));
         row.querySelector("a")?.append(snippet);
       }
+      row.querySelector("[data-field=row-title]")?.replaceChildren(...marked(titleOf(row), query));
       return row;
     });
     this.heading.textContent = archived ? "Archived" : "Found";

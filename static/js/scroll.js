@@ -14,7 +14,7 @@ export class StickToBottom {
     this.lastHeight = scroller.scrollHeight;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     scroller.addEventListener("wheel", (event) => {
-      if (event.deltaY < 0 && !event.ctrlKey) this.#unpin();
+      if (event.deltaY < 0 && Math.abs(event.deltaY) > Math.abs(event.deltaX) && !event.ctrlKey) this.#unpin();
     }, { passive: true });
     jump.addEventListener("click", () => this.pin());
     // Content grows by more than text: colours, formulas, blocks that are laid out when they come near.

@@ -13,7 +13,7 @@ import {
  */
 
 // Changes of a conversation that its row in the rail shows.
-const RAIL_CHANGES = new Set(["title", "pinned", "archived", "deleted"]);
+const RAIL_CHANGES = new Set(["title", "pinned", "archived", "deleted", "busy"]);
 
 /** @type {Record<string, (thread: Thread, event: any) => Step>} */
 export const events = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from asgiref.sync import sync_to_async
-from playwright.async_api import expect
+from playwright.async_api import Response, expect
 
 from conversations.models import Conversation
 from tests.stories.browser.chat import Chat
@@ -131,3 +131,57 @@ async def test_it_turns_a_chat_temporary_after_the_first_letters(chat: Chat) -> 
     assert found is not None
     assert found.temporary
     assert await sync_to_async(Conversation.objects.filter(head_turn__isnull=False).count)() == 1
+
+
+async def test_it_marks_what_was_searched_for(chat: Chat) -> None:
+    await chat.ask("Where do herons nest?", MODEL)
+    await chat.until("completed")
+    await chat.page.fill(".rail-search input", "HERON")
+    await expect(chat.page.locator("[data-field=found-rows] mark")).to_have_text(["heron"])
+    await chat.page.goto(f"{chat.base}/?q=nest")
+    await chat.ready()
+    await expect(chat.page.locator("[data-field=found-rows] mark")).to_have_text(["nest"])
+
+
+async def test_it_exports_from_the_menu(chat: Chat) -> None:
+    await chat.ask("Where do herons nest?", MODEL)
+    await chat.until("completed")
+    await chat.page.locator(".rail-row").first.hover()
+    for item, beginning in (("Export as Markdown", "# Where do herons"), ("Export as JSON", "{")):
+        await chat.page.locator(".rail-more").first.click()
+        async with chat.page.expect_download() as download:
+            await chat.page.get_by_role("link", name=item).click()
+        path = await (await download.value).path()
+        assert path.read_text(encoding="utf-8").startswith(beginning)
+        assert (await download.value).suggested_filename.startswith("where-do-herons-nest.")
+
+
+async def test_it_shows_where_an_answer_is_being_written(chat: Chat) -> None:
+    await chat.ask("Go on for long", "demo:20-2000-20")
+    await chat.until("streaming")
+    busy = chat.page.locator(".rail-row[data-busy]")
+    await expect(busy).to_have_count(1)
+    other = Chat(await chat.page.context.new_page(), chat.base)
+    await other.page.goto(chat.base)
+    await other.ready()
+    await expect(other.page.locator(".rail-row[data-busy] .rail-busy")).to_be_visible()
+    await chat.page.keyboard.press("Escape")
+    await chat.until("stopped")
+    await expect(busy).to_have_count(0)
+
+
+async def test_it_deletes_a_chat_whose_answer_is_being_written(chat: Chat) -> None:
+    await two_chats(chat)
+    await chat.ask("Go on for long", "demo:20-2000-20")
+    await chat.until("streaming")
+    await choose(chat, "Mountains", "Delete")
+
+    def is_deletion(response: Response) -> bool:
+        return response.request.method == "DELETE"
+
+    # The next change is what makes the deletion final.
+    async with chat.page.expect_response(is_deletion) as deletion:
+        await choose(chat, "Rivers", "Pin")
+    assert (await deletion.value).status == 204
+    await expect(chat.page).to_have_url(f"{chat.base}/")
+    await expect(chat.page.locator(".rail-item")).to_have_text(["Rivers"])

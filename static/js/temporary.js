@@ -1,0 +1,31 @@
+// @ts-check
+// A new chat may be a temporary one: chosen before its first question, for good.
+
+export class TemporarySwitch {
+  /**
+   * @param {HTMLButtonElement | null} button
+   * @param {import("./line.js").Page & { line: import("./line.js").Line, onSwitched: () => void }} page
+   */
+  constructor(button, page) {
+    this.button = button;
+    this.page = page;
+    button?.addEventListener("click", () => this.#switch());
+  }
+
+  #switch() {
+    const { root, say, line, conversation } = this.page;
+    const temporary = root.toggleAttribute("data-temporary");
+    this.button?.setAttribute("aria-pressed", String(temporary));
+    say(temporary ? "This chat is temporary" : "This chat will be kept");
+    this.page.onSwitched();
+    if (!conversation.id) return;
+    line.drop();
+    conversation.openAnother();
+  }
+
+  /** The first question was accepted. */
+  settle() {
+    this.button?.toggleAttribute("disabled", true);
+    this.button?.toggleAttribute("hidden", !this.page.conversation.isTemporary);
+  }
+}
