@@ -136,6 +136,7 @@ def pay(hold_id: uuid.UUID, claim: Claim, outcome: Outcome, now: datetime) -> Se
         raw=outcome.usage.raw if outcome.usage is not None else None,
         reported_input_tokens=usage.input_tokens if usage is not None else None,
         reported_output_tokens=usage.output_tokens if usage is not None else None,
+        kind=kind_of(claim, outcome).value,
         now=now,
     )
 
@@ -154,7 +155,14 @@ def pay_without_claim(generation: Generation, outcome: Outcome, now: datetime) -
         encoding=encoding,
         output_cap_tokens=generation.output_cap_tokens,
     )
-    return settle_hold(generation.hold_id, usage=counts, estimated=True, bearer="house", now=now)
+    return settle_hold(
+        generation.hold_id,
+        usage=counts,
+        estimated=True,
+        bearer="house",
+        kind=generation.turn.kind,
+        now=now,
+    )
 
 
 def ended_now(generation: Generation, user_id: int, settlement: Settlement | None, now: datetime) -> Ended:
