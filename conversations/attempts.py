@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from billing.budgets import Meter
 from conversations.events import Event
@@ -41,9 +41,15 @@ class Claim:
     output_cap_tokens: int
     continues_id: uuid.UUID | None
     created_at: datetime
+    patient_since: datetime  # retries end when patience since then is used up
     paced_seconds: float = 0.0  # of the time since then: waits of our own making
     parts: Parts = field(default_factory=Parts)  # what the estimated input consists of
     kind: TurnKind = TurnKind.OTHER  # what the question says; code in the answer changes it
+    attempt_in_round: int = 1  # since then
+    remedy: str = ""
+    asked_model: str = ""
+    switch_reason: str = ""
+    notes: list[dict[str, Any]] = field(default_factory=list)  # see conversations.notes
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,7 @@ def record_attempt(claim: Claim, outcome: Outcome, now: datetime) -> None:
         asked_at=claim.created_at,
         first_token_ms=outcome.first_token_ms,
         duration_ms=outcome.duration_ms,
+        is_fallback=bool(claim.asked_model),
         deltas=outcome.seq,
         input_estimate_tokens=claim.input_estimate_tokens,
         usage=outcome.usage,

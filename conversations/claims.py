@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -15,11 +16,12 @@ from billing.holds import HoldRequest, dispatch_hold, place_hold, renew_holds
 from billing.models import Hold
 from conversations import statements
 from conversations.attempts import STOPPED, Beat, Claim, Ended, Outcome
-from conversations.context import ContextTooLong, build_context
+from conversations.context import Context, ContextTooLong, build_context
 from conversations.endings import close, load
 from conversations.history import history_before
 from conversations.kinds import turn_kind
-from conversations.models import Generation, State
+from conversations.models import Generation, Remedy, State
+from conversations.notes import notes_of
 from conversations.parts import parts_of
 from llm.errors import UnknownModel
 from llm.profiles import Profile, get_profile
@@ -85,6 +87,37 @@ def _prepare(generation: Generation, now: datetime) -> Claim:
         )
         generation.hold_id, generation.output_cap_tokens = hold_id, hold.output_cap_tokens
         dispatch_hold(hold_id, now=now)
+    # The context may have been changed since: no more is sent than was held.
+    most, is_trimmed = generation.input_estimate_tokens, generation.remedy == Remedy.TRIMMED
+    context = context_of(generation, profile, most_input_tokens=most // 2 if is_trimmed else most)
+    return Claim(
+        generation_id=generation.pk,
+        conversation_id=generation.conversation_id,
+        turn_id=generation.turn.turn_id,
+        user_id=generation.conversation.owner_id,
+        epoch=generation.epoch,
+        attempt=generation.attempts,
+        hold_id=hold_id,
+        profile=profile,
+        request=context.request,
+        input_estimate_tokens=context.input_tokens if is_trimmed else most,
+        output_cap_tokens=generation.output_cap_tokens,
+        continues_id=generation.continues_id,
+        created_at=generation.created_at,
+        parts=context.parts if is_trimmed else parts_of(generation),
+        kind=turn_kind(generation.turn.text, is_first=generation.turn.depth == 0),
+        patient_since=generation.patient_since,
+        paced_seconds=generation.paced_seconds,
+        attempt_in_round=generation.attempts_in_round,
+        remedy=generation.remedy,
+        asked_model=generation.asked_model,
+        switch_reason=generation.switch_reason,
+        notes=notes_of(generation),
+    )
+
+
+def context_of(generation: Generation, profile: Profile, *, most_input_tokens: int | None = None) -> Context:
+    """What is sent for the generation as it stands. Raises ContextTooLong."""
     turn = generation.turn
     context = build_context(
         history=history_before(turn),
@@ -95,27 +128,11 @@ def _prepare(generation: Generation, now: datetime) -> Claim:
         max_output_tokens=generation.output_cap_tokens,
         partial_answer=generation.continues.answer_text() if generation.continues else "",
         attempt=generation.attempts,
-        # The context may have been changed since: no more is sent than was held.
-        most_input_tokens=generation.input_estimate_tokens,
+        most_input_tokens=most_input_tokens,
     )
-    return Claim(
-        generation_id=generation.pk,
-        conversation_id=generation.conversation_id,
-        turn_id=turn.turn_id,
-        user_id=generation.conversation.owner_id,
-        epoch=generation.epoch,
-        attempt=generation.attempts,
-        hold_id=hold_id,
-        profile=profile,
-        request=context.request,
-        input_estimate_tokens=generation.input_estimate_tokens,
-        output_cap_tokens=generation.output_cap_tokens,
-        continues_id=generation.continues_id,
-        created_at=generation.created_at,
-        paced_seconds=generation.paced_seconds,
-        parts=parts_of(generation),
-        kind=turn_kind(turn.text, is_first=turn.depth == 0),
-    )
+    if generation.remedy == Remedy.THINK_LESS:
+        return replace(context, request=replace(context.request, think_less=True))
+    return context
 
 
 def hold_attempt(

@@ -8,13 +8,12 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import orjson
 from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
-from django.conf import settings
-from django.utils import timezone
 from redis.exceptions import RedisError
 from structlog.contextvars import bind_contextvars
 
@@ -22,12 +21,13 @@ from conversations import endings, events, frames, turns
 from conversations.broadcast import PROCESS_ID, conversation_topic, listen, unlisten, user_topic
 from conversations.database import in_database
 from conversations.exceptions import Refusal
-from conversations.launch import announce_start, launch, stop
+from conversations.launch import announce_start, launch, schedule, stop, switch
 from conversations.live import Attachment, LiveStream
 from conversations.models import Generation, State
 from conversations.queueing import Order, Started
 from conversations.runtime import Runtime, get_runtime
 from conversations.socket_auth import Headers, Visitor, admit
+from conversations.waiting_events import waiting_event
 
 logger = logging.getLogger(__name__)
 
@@ -143,6 +143,8 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
                 await self._start(frame)
             case frames.TurnStop():
                 await self._stop(frame)
+            case frames.TurnSwitch() | frames.TurnSchedule():
+                await self._redirect(frame)
             case frames.StreamResume():
                 await self._resume(frame)
             case frames.Ping():
@@ -218,6 +220,25 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             turn_id=frame.turn_id,
         )
 
+    async def _redirect(self, frame: frames.TurnSwitch | frames.TurnSchedule) -> None:
+        """What the person decides while the answer waits."""
+        verb = partial(
+            switch if isinstance(frame, frames.TurnSwitch) else schedule,
+            self.runtime,
+            user_id=self.visitor.user_id,
+            conversation_id=self.conversation_id,
+            turn_id=frame.turn_id,
+        )
+        try:
+            if isinstance(frame, frames.TurnSwitch):
+                confirmed = frame.confirm or self.visitor.credential.kind != "session"
+                await verb(model=frame.model, confirmed=confirmed)
+            else:
+                await verb()
+        except Refusal as refusal:
+            await self.send_event(events.turn_refused(frame.turn_id, refusal))
+            await in_database(turns.record_refused, refusal)
+
     async def _resume(self, frame: frames.StreamResume) -> None:
         await self._catch_up(frame.generation_id, after_seq=frame.after_seq)
 
@@ -226,9 +247,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
     async def _announce_live(self, generation: Generation) -> None:
         """Tell a new socket what is being written; the words wait until it says where it resumes."""
         if generation.state == State.WAITING:
-            await self.send_event(
-                events.generation_waiting(generation, now=timezone.now(), max_attempts=settings.MAX_RETRIES)
-            )
+            await self.send_event(await in_database(waiting_event, generation))
         self._attach(self.runtime.stream_of(generation), held=True)
 
     async def _catch_up(self, generation_id: uuid.UUID, *, after_seq: int) -> None:

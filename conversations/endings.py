@@ -46,6 +46,9 @@ def finish(claim: Claim, outcome: Outcome) -> Ended | None:
             input_estimate_tokens=claim.input_estimate_tokens,
             output_cap_tokens=claim.output_cap_tokens,
             **claim.parts.columns(),
+            asked_model=claim.asked_model,
+            switch_reason=claim.switch_reason,
+            remedy=claim.remedy,
             **values,
         )
         return ended_now(generation, claim.user_id, settlement, now)
@@ -66,6 +69,18 @@ def close_lapsed(generation: Generation, *, text: str, seq: int) -> Ended | None
         settlement = pay_without_claim(generation, outcome, now)
         record_lost(generation, outcome.state, now)
         return ended_now(load(generation.pk), generation.conversation.owner_id, settlement, now)
+
+
+def close_undecided(generation_id: uuid.UUID) -> Ended | None:
+    """End an answer for which the person has not chosen while there was something to choose."""
+    now = timezone.now()
+    with transaction.atomic():
+        waiting = Generation.objects.undecided(now).select_for_update().filter(pk=generation_id)
+        if not waiting.exists():
+            return None
+        generation = load(generation_id)
+        code = generation.error_code or "rate_limited"
+        return close(generation, Outcome(State.FAILED, error_code=code, charge="nobody"), now)
 
 
 def close(generation: Generation, outcome: Outcome, now: datetime) -> Ended:

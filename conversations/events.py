@@ -14,6 +14,7 @@ from billing.budgets import Meter
 from billing.receipts import usd
 from conversations.exceptions import Refusal
 from conversations.models import Generation, State
+from conversations.notes import notes_of
 from conversations.outcomes import describe_error
 from conversations.receipts import Receipt
 
@@ -48,23 +49,6 @@ def turn_refused(turn_id: uuid.UUID, refusal: Refusal) -> Event:
     return event
 
 
-def generation_waiting(generation: Generation, *, now: datetime, max_attempts: int) -> Event:
-    wait = 0.0 if generation.run_after is None else (generation.run_after - now).total_seconds()
-    event: Event = {
-        "type": "generation.waiting",
-        "generation_id": str(generation.pk),
-        "turn_id": str(generation.turn.turn_id),
-        "reason": generation.waiting_reason,
-        "wait_seconds": max(round(wait, 1), 0.0),
-        "retry_at": iso(generation.run_after),
-        "attempt": generation.attempts,
-        "max_attempts": max_attempts,
-    }
-    if generation.place is not None:
-        event["place"] = generation.place
-    return event
-
-
 def generation_ended(generation: Generation, receipt: Receipt) -> Event:
     """The terminal event. It carries the whole text, so it also serves whoever missed every delta."""
     event: Event = {
@@ -76,6 +60,7 @@ def generation_ended(generation: Generation, receipt: Receipt) -> Event:
         "html": generation.html,
         "finish_reason": generation.finish_reason,
         "receipt": receipt,
+        "notes": notes_of(generation),
     }
     if generation.error_code and generation.state in (State.INTERRUPTED, State.FAILED):
         event["error"] = describe_error(generation.error_code, has_text=bool(generation.text))

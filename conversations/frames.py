@@ -40,6 +40,22 @@ class TurnStop(Frame):
     turn_id: uuid.UUID
 
 
+class TurnSwitch(Frame):
+    """Give a waiting answer to another model now."""
+
+    type: Literal["turn.switch"]
+    turn_id: uuid.UUID
+    model: str = Field(min_length=1)
+    confirm: bool = False
+
+
+class TurnSchedule(Frame):
+    """Send a waiting answer when the provider takes it."""
+
+    type: Literal["turn.schedule"]
+    turn_id: uuid.UUID
+
+
 class TurnRetry(Frame):
     type: Literal["turn.retry"]
     turn_id: uuid.UUID
@@ -86,12 +102,25 @@ class Ping(Frame):
     type: Literal["ping"]
 
 
-AnyFrame = TurnCreate | TurnStop | TurnRetry | TurnContinue | TurnRegenerate | TurnEdit | StreamResume | Ping
+AnyFrame = (
+    TurnCreate
+    | TurnStop
+    | TurnSwitch
+    | TurnSchedule
+    | TurnRetry
+    | TurnContinue
+    | TurnRegenerate
+    | TurnEdit
+    | StreamResume
+    | Ping
+)
 StartFrame = TurnCreate | TurnRetry | TurnContinue | TurnRegenerate | TurnEdit
 FRAMES: TypeAdapter[AnyFrame] = TypeAdapter(Annotated[AnyFrame, Field(discriminator="type")])
 FRAME_TYPES = (
     "turn.create",
     "turn.stop",
+    "turn.switch",
+    "turn.schedule",
     "turn.retry",
     "turn.continue",
     "turn.regenerate",

@@ -16,19 +16,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError
+from django.utils import timezone
 from structlog.contextvars import bind_contextvars
 
-from conversations import capacity, claims, endings, waits
+from conversations import capacity, claims, endings, fallbacks, waits
 from conversations.admission.gate import Admission, CapacityWait
 from conversations.admission.pace import Call
 from conversations.admission.results import result_of
 from conversations.attempts import Claim, Ended
 from conversations.database import in_database
 from conversations.markdown import to_html
-from conversations.models import Generation
+from conversations.models import Generation, State
 from conversations.running import Attempt, Watchdog
 from conversations.state_log import log_claim_state, log_end, log_provider_error
-from conversations.verdicts import InternalError, next_attempt, outcome_of
+from conversations.verdicts import InternalError, Postpone, judge
 from llm.errors import LLMError, Truncated
 from llm.registry import get_provider
 from llm.stream import Finish, TextDelta, ThoughtDelta, UsageReport
@@ -80,16 +81,19 @@ async def run_generation(generation_id: uuid.UUID, runtime: Runtime, prepared: C
         logger.exception("an attempt failed")
         error = InternalError()
     attempt.concluding = True
+    is_due = False
     try:
         if wait is not None and attempt.cancelled is None:
             await _put_off(attempt, wait, runtime)
         else:
-            await _conclude(attempt, error, runtime)
+            is_due = await _conclude(attempt, error, runtime)
     finally:
         runtime.forget(attempt)
         if attempt.admission is not None:
             result = result_of(error, cancelled=attempt.cancelled, saw_event=attempt.saw_event)
             await runtime.gate.report(attempt.admission, result, attempt.usage)
+    if is_due:
+        runtime.spawn(generation_id)
 
 
 async def _pass_gate(attempt: Attempt, runtime: Runtime) -> CapacityWait | None:
@@ -149,44 +153,47 @@ async def _receive(attempt: Attempt, runtime: Runtime) -> None:
         raise Truncated("the stream ended without a finish reason")
 
 
-async def _conclude(attempt: Attempt, error: LLMError | None, runtime: Runtime) -> None:
-    """Put the attempt off, or end the generation, and tell everybody."""
+async def _conclude(attempt: Attempt, error: LLMError | None, runtime: Runtime) -> bool:
+    """Put the attempt off, or end the generation, and tell everybody. True: another one is due at once."""
     claim = attempt.claim
     if attempt.cancelled == "lost":
-        return
+        return False
     if error is not None:
         log_provider_error(claim, error)
-    appointment = next_attempt(attempt, error)
-    if appointment is not None:
-        reason, delay, charge = appointment
-        if error is not None:
+    verdict = judge(attempt, error)
+    if isinstance(verdict, Postpone):
+        if error is not None and verdict.delay_seconds:
             # Many retries at once are spread out.
-            delay = max(delay, await runtime.gate.retry_delay())
-        postponed = await _insist(
-            waits.postpone,
-            claim,
-            reason=reason,
-            delay_seconds=delay,
-            charge=charge,
-            code="server_stopped" if error is None else error.code,
-            duration_ms=round((time.monotonic() - attempt.started_at) * 1000),
-        )
-        if isinstance(postponed, Generation):
-            code = str(postponed.waiting_reason) if error is None else error.code
-            log_claim_state("waiting", claim, code=code, wait_seconds=delay)
-            await runtime.announce_waiting(postponed)
-        elif postponed is not None:
-            log_end(claim.generation_id, postponed, attempt=claim.attempt)
-            await runtime.announce_end(claim.generation_id, postponed)
-        return
-    outcome = outcome_of(attempt, error)
-    if outcome.text:
-        # Rendering a long answer takes tens of milliseconds: not in the loop, not in a database thread.
-        outcome = replace(outcome, html=await asyncio.to_thread(to_html, outcome.text))
-    ended = await _insist(endings.finish, claim, outcome)
-    if ended is not None:
-        log_end(claim.generation_id, ended, attempt=claim.attempt)
-        await runtime.announce_end(claim.generation_id, ended)
+            spread = max(verdict.delay_seconds, await runtime.gate.retry_delay())
+            verdict = replace(verdict, delay_seconds=spread)
+        duration_ms = round((time.monotonic() - attempt.started_at) * 1000)
+        result = await _insist(waits.postpone, claim, verdict, duration_ms=duration_ms)
+    elif error is not None and verdict.state == State.FAILED:
+        hint = error.retry_after_seconds
+        result = await _insist(fallbacks.fall_back, claim, verdict, hint_seconds=hint)
+    else:
+        if verdict.text:
+            # Rendering a long answer takes tens of milliseconds: not in the loop, not in a database thread.
+            verdict = replace(verdict, html=await asyncio.to_thread(to_html, verdict.text))
+        result = await _insist(endings.finish, claim, verdict)
+    return await _announce(attempt, error, result, runtime)
+
+
+async def _announce(
+    attempt: Attempt, error: LLMError | None, result: Generation | Ended | None, runtime: Runtime
+) -> bool:
+    claim = attempt.claim
+    if isinstance(result, Generation):
+        now = timezone.now()
+        wait = 0.0 if result.run_after is None else max((result.run_after - now).total_seconds(), 0.0)
+        code = str(result.waiting_reason) if error is None else error.code
+        log_claim_state("waiting", claim, code=code, wait_seconds=wait)
+        await runtime.announce_waiting(result)
+        return result.is_due(now) and attempt.cancelled is None
+    if result is not None:
+        log_end(claim.generation_id, result, attempt=claim.attempt)
+        await runtime.announce_end(claim.generation_id, result)
+    return False
 
 
 async def _insist(verb: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:

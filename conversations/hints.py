@@ -28,6 +28,7 @@ def started_notice(stream: LiveStream) -> dict[str, Any]:
         "conversation_id": str(stream.conversation_id),
         "turn_id": str(stream.turn_id),
         "model": stream.model,
+        "notes": stream.notes,
         "epoch": stream.epoch,
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from conversations import events, stops
+from conversations import events, stops, switches
 from conversations.broadcast import conversation_topic, publish, user_topic
 from conversations.database import in_database
 from conversations.live import LiveStream
@@ -74,4 +74,39 @@ async def stop(
         await publish(user_topic(user_id), events.conversation_updated(conversation_id, "busy", busy=False))
     elif not runtime.stop(generation.pk):
         await runtime.stop_elsewhere(generation.pk)
+    return generation
+
+
+async def switch(
+    runtime: Runtime,
+    *,
+    user_id: int,
+    conversation_id: uuid.UUID,
+    turn_id: uuid.UUID,
+    model: str,
+    confirmed: bool = True,
+) -> Generation:
+    """Give a waiting answer to another model and run it here, whoever was to wake it."""
+    generation = await in_database(
+        switches.switch_turn,
+        user_id=user_id,
+        conversation_id=conversation_id,
+        turn_id=turn_id,
+        model=model,
+        confirmed=confirmed,
+    )
+    # Other processes that show it learn of the new model from the start of its next attempt.
+    runtime.stream_of(generation)
+    runtime.spawn(generation.pk)
+    return generation
+
+
+async def schedule(
+    runtime: Runtime, *, user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID
+) -> Generation:
+    """Send a waiting answer when the provider takes it."""
+    generation = await in_database(
+        switches.schedule_turn, user_id=user_id, conversation_id=conversation_id, turn_id=turn_id
+    )
+    await runtime.announce_waiting(generation)
     return generation

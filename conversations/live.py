@@ -36,6 +36,7 @@ class LiveStream:
         "generation_id",
         "local",
         "model",
+        "notes",
         "turn_id",
         "waiting",
         "watchers",
@@ -55,6 +56,7 @@ class LiveStream:
         self.conversation_id = conversation_id
         self.turn_id = turn_id
         self.model = model
+        self.notes: list[dict[str, Any]] = []  # what a person should know: see conversations.notes
         self.continues = continues
         self.local = local  # run by this process: what it holds is all there is
         self.caught_up = local  # a follower that has read the log to its end
@@ -121,6 +123,8 @@ class LiveStream:
             "epoch": self.epoch,
             "seq": self.seq,
         }
+        if self.notes:
+            event["notes"] = self.notes
         if self.continues is not None:
             event["continues"] = str(self.continues)
         return event

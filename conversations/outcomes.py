@@ -6,6 +6,7 @@ provider's own words.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,60 +17,124 @@ RETRY = {"action": "retry", "label": "Retry"}
 CONTINUE = {"action": "continue", "label": "Continue"}
 REGENERATE = {"action": "regenerate", "label": "Try another model"}
 SHORTEN = {"action": "edit", "label": "Edit the question"}
+SIMPLER = {"action": "edit", "label": "Ask a simpler question"}
 NEW_CONVERSATION = {"action": "new_conversation", "label": "Start a new conversation"}
 
-ERRORS: dict[str, tuple[str, tuple[dict[str, str], ...]]] = {
-    "bad_request": ("The model could not take this request.", (SHORTEN, REGENERATE)),
-    "context_too_long": (
-        "This conversation is too long for the model.",
-        (NEW_CONVERSATION, REGENERATE),
+Option = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is said where there is no answer, and, in the middle of one, where it broke off."""
+
+    no_answer: str
+    options: tuple[Option, ...]
+    broke_off: str = ""
+
+
+def _unavailable(why: str, *options: Option, broke_off: str = "") -> Words:
+    return Words(f"AI is unavailable: {why}. Your question is kept.", options, broke_off)
+
+
+ERRORS: dict[str, Words] = {
+    # The question, or what is around it.
+    "bad_request": Words("The model could not take this request.", (SHORTEN, REGENERATE)),
+    "context_too_long": Words(
+        "This conversation is too long for the model.", (NEW_CONVERSATION, SHORTEN, REGENERATE)
     ),
-    "not_enabled": (
-        "This model is not enabled for the service's account. The operators have been told.",
-        (REGENERATE,),
+    "content_blocked": Words(
+        "The model declined this content.", (SHORTEN,), "The model declined to go on. What came is kept."
     ),
-    "not_available": ("This model is not available here.", (REGENERATE,)),
-    "bad_credentials": ("The service is misconfigured. The operators have been told.", (REGENERATE,)),
-    "model_gone": ("This model is no longer offered.", (REGENERATE,)),
-    "rate_limited": ("The service is busy and did not free up in time.", (RETRY, REGENERATE)),
-    "daily_quota": ("The service's daily limit for this model is reached.", (REGENERATE,)),
-    "out_of_credit": ("The service's credit is used up. The operators have been told.", (REGENERATE,)),
-    "connection_failed": ("The connection to the model was lost.", (RETRY,)),
-    "provider_error": ("The model had an error.", (RETRY, REGENERATE)),
-    "provider_timed_out": (
+    # The model cannot be had until somebody does something.
+    "bad_credentials": _unavailable(
+        "its service is not set up correctly. The operators have been told", REGENERATE
+    ),
+    "out_of_credit": _unavailable("its credit is used up. The operators have been told", REGENERATE),
+    "not_enabled": _unavailable(
+        "this model is not enabled for the service's account. The operators have been told", REGENERATE
+    ),
+    "not_available": _unavailable("this model cannot be used here", REGENERATE),
+    "model_gone": _unavailable("this model is no longer offered", REGENERATE),
+    "unknown_model": _unavailable("this model does not exist here any more", REGENERATE),
+    # It can be had again by itself.
+    "daily_quota": _unavailable("this model's limit for today is reached", RETRY, REGENERATE),
+    "rate_limited": _unavailable(
+        "the service is busy and did not free up in time",
+        RETRY,
+        REGENERATE,
+        broke_off="The service became busy. What came is kept.",
+    ),
+    "provider_overloaded": _unavailable(
+        "the model is overloaded",
+        RETRY,
+        REGENERATE,
+        broke_off="The model became overloaded. What came is kept.",
+    ),
+    "provider_error": _unavailable(
+        "the model had an error", RETRY, REGENERATE, broke_off="The model had an error. What came is kept."
+    ),
+    "breaker_open": _unavailable(
+        "the model has failed several times in a row, and is tried again soon", RETRY, REGENERATE
+    ),
+    "connection_failed": _unavailable(
+        "the model cannot be reached",
+        RETRY,
+        REGENERATE,
+        broke_off="The connection to the model was lost. What came is kept.",
+    ),
+    # It took too long, or came to nothing.
+    "first_token_timeout": Words(
+        "Response generation timeout. Retry with a simpler question?", (RETRY, SIMPLER, REGENERATE)
+    ),
+    "provider_timed_out": Words(
         "The model took too long. Retry with a simpler question?",
-        (RETRY, SHORTEN, REGENERATE),
+        (RETRY, SIMPLER, REGENERATE),
+        "The model took too long. What came is kept.",
     ),
-    "provider_overloaded": ("The model is overloaded.", (RETRY, REGENERATE)),
-    "breaker_open": (
-        "The model has failed several times in a row. It is tried again soon.",
+    "deadline": Words(
+        "The answer took too long. Retry with a simpler question?",
+        (RETRY, SIMPLER),
+        "The answer took too long. What came is kept.",
+    ),
+    "stalled": Words(
+        "The model fell silent before it wrote a word.",
+        (RETRY, SIMPLER, REGENERATE),
+        "The answer stopped arriving. What came is kept.",
+    ),
+    "truncated": Words(
+        "The model ended before it wrote a word.",
         (RETRY, REGENERATE),
+        "The answer stopped early. What came is kept.",
     ),
-    "first_token_timeout": ("Response generation timeout. Retry with a simpler question?", (RETRY, SHORTEN)),
-    "stalled": ("The answer stopped arriving. What came is kept.", (CONTINUE, RETRY)),
-    "deadline": ("The answer took too long. What came is kept.", (CONTINUE, RETRY)),
-    "truncated": ("The answer stopped early. What came is kept.", (CONTINUE, RETRY)),
-    "content_blocked": ("The model declined this content.", (SHORTEN,)),
-    "empty_answer": ("The model returned an empty answer.", (RETRY, REGENERATE)),
-    "server_stopped": ("The server was restarted while it wrote. What came is kept.", (CONTINUE, RETRY)),
-    "server_lost": ("The server stopped while it wrote. What came is kept.", (CONTINUE, RETRY)),
-    "budget_exceeded": ("The budget does not allow another attempt.", (RETRY,)),
-    "unknown_model": ("This model does not exist here any more.", (REGENERATE,)),
-    "internal_error": ("Something went wrong on our side. Nothing was charged.", (RETRY,)),
+    "cut_empty": Words(
+        "The model used up the answer's length before it wrote a word.", (RETRY, SIMPLER, REGENERATE)
+    ),
+    "empty_answer": Words("The model returned an empty answer.", (RETRY, REGENERATE)),
+    # We.
+    "server_stopped": Words(
+        "The server was restarted. Your question is kept.",
+        (RETRY,),
+        "The server was restarted while it wrote. What came is kept.",
+    ),
+    "server_lost": Words(
+        "The server stopped. Your question is kept.",
+        (RETRY,),
+        "The server stopped while it wrote. What came is kept.",
+    ),
+    "budget_exceeded": Words("The budget does not allow another attempt.", (RETRY,)),
+    "internal_error": Words("Something went wrong on our side. Nothing was charged.", (RETRY,)),
 }
 
 
 def describe_error(code: str, *, has_text: bool) -> dict[str, Any]:
-    """``{code, detail, options}`` of an error code; Continue is offered only where there is text."""
-    detail, options = ERRORS.get(code, ERRORS["internal_error"])
-    offered = [option for option in options if option is not CONTINUE or has_text]
-    if has_text and CONTINUE not in offered and code in CUT_CODES:
-        offered.insert(0, CONTINUE)
-    return {"code": code, "detail": detail, "options": offered}
+    """``{code, detail, options}`` of an error code. An answer that broke off can be continued or retried."""
+    words = ERRORS.get(code, ERRORS["internal_error"])
+    if not has_text:
+        return {"code": code, "detail": words.no_answer, "options": list(words.options)}
+    detail = words.broke_off or words.no_answer
+    options = [SHORTEN] if code == "content_blocked" else [CONTINUE, RETRY]
+    return {"code": code, "detail": detail, "options": options}
 
-
-# Errors that can come in the middle of an answer, whose beginning is worth continuing.
-CUT_CODES = frozenset({"connection_failed", "provider_error", "provider_overloaded", "rate_limited"})
 
 WHOSE = {
     "user": "Your",

@@ -16,6 +16,7 @@ from billing.prices import quote
 from billing.receipts import usd
 from conversations import statements
 from conversations.attempts import Claim
+from conversations.cached_answers import request_hash
 from conversations.choices import choose_length, choose_profile, choose_temperature
 from conversations.context import Context, ContextTooLong, History, build_context
 from conversations.exceptions import BudgetRefused, Conflict, Invalid
@@ -103,7 +104,8 @@ def queue_generation(
     if not order.confirmed:
         estimate = estimate_of(profile.model_id, input_tokens, hold.output_cap_tokens)
         check_confirmation(hold.nearest_limit, estimate)
-    title = _store(place, question, generation_id, profile, now)
+    asked_model = "" if continues is None else continues.asked_model
+    title = _store(place, question, generation_id, asked_model or profile.model_id, now)
     statements.insert_generation(
         id=generation_id,
         conversation_id=place.conversation_id,
@@ -117,6 +119,9 @@ def queue_generation(
         hold_id=hold.pk,
         created_at=now,
         **context.parts.columns(),
+        asked_model=asked_model,
+        switch_reason="" if continues is None else continues.switch_reason,
+        request_hash=request_hash(context.request, model=profile.model_id, wanted_output_tokens=wanted),
     )
     if continues is not None and continues.context_mark:
         Generation.objects.filter(pk=generation_id).update(context_mark=continues.context_mark)
@@ -136,6 +141,9 @@ def queue_generation(
         created_at=now,
         parts=context.parts,
         kind=question.kind,
+        patient_since=now,
+        asked_model=asked_model,
+        switch_reason="" if continues is None else continues.switch_reason,
     )
     return Started(
         generation_id=generation_id,
@@ -159,7 +167,7 @@ def estimate_of(model: str, input_tokens: int, output_tokens: int) -> dict[str, 
 
 
 def _store(
-    place: Place, question: Question, generation_id: uuid.UUID, profile: Profile, now: datetime
+    place: Place, question: Question, generation_id: uuid.UUID, model: str, now: datetime
 ) -> str | None:
     """Store the turn and point the conversation to it; returns a title that is new.
 
@@ -184,7 +192,7 @@ def _store(
             title = place.title
     else:
         Turn.objects.filter(pk=question.id).update(chosen_id=generation_id)
-    place.model = profile.model_id
+    place.model = model
     statements.point_conversation(place, now=now)
     return title
 

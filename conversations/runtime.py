@@ -16,7 +16,6 @@ import weakref
 from collections.abc import Coroutine
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -31,9 +30,11 @@ from conversations.generation import run_generation
 from conversations.heartbeat import Heartbeat
 from conversations.hints import ended_notice, started_notice, tell_worker
 from conversations.live import LiveStream
-from conversations.models import Generation
+from conversations.models import CLAIMED_STATES, Generation, WaitingReason
+from conversations.notes import notes_of
 from conversations.running import Attempt
 from conversations.stream_log import LogReader, LogWriter, connect, connect_to_write
+from conversations.waiting_events import waiting_event
 from llm.profiles import get_profile
 from llm.registry import aclose_all
 
@@ -108,6 +109,7 @@ class Runtime:
             self._reader.forget(stream)
             stream.local = stream.caught_up = True
         self.log.begin(stream)
+        stream.model, stream.notes = claim.profile.model_id, claim.notes
         stream.begin(claim.epoch)
         task = asyncio.current_task()
         assert task is not None
@@ -171,13 +173,13 @@ class Runtime:
         await publish(conversation_topic(generation.conversation_id), notice)
 
     async def announce_waiting(self, generation: Generation) -> None:
-        event = events.generation_waiting(generation, now=timezone.now(), max_attempts=settings.MAX_RETRIES)
+        event = await in_database(waiting_event, generation)
         stream = self.streams.get(generation.pk)
         if stream is not None:
             stream.local = False  # any process may make the next attempt
             stream.waiting = event
         await publish(conversation_topic(generation.conversation_id), event)
-        if generation.run_after is not None:
+        if generation.run_after is not None and generation.waiting_reason != WaitingReason.CHOICE:
             delay = (generation.run_after - timezone.now()).total_seconds()
             self._keep(asyncio.to_thread(tell_worker, generation.pk, delay_seconds=max(delay, 0.0)))
 
@@ -195,6 +197,8 @@ class Runtime:
                 continues=generation.continues_id,
                 local=False,
             )
+        if not stream.local:
+            stream.model, stream.notes = generation.model, notes_of(generation)
         if (
             not stream.local
             and generation.epoch > stream.epoch
@@ -234,6 +238,8 @@ class Runtime:
             return
         if notice["type"] == "notice.started":
             stream.local = False
+            if notice["epoch"] > stream.epoch:
+                stream.model, stream.notes = notice["model"], notice.get("notes", [])
             self.follow(stream, notice["epoch"])
         elif notice["type"] == "notice.ended":
             self._keep(self._end_by_database(stream))
@@ -276,14 +282,15 @@ class Runtime:
         if not watched:
             return
         rows = await in_database(_states, watched)
-        for generation_id, is_live, epoch in rows:
-            found = self.streams.get(generation_id)
+        for row in rows:
+            found = self.streams.get(row.pk)
             if found is None or found.local:
                 continue
-            if not is_live:
+            if not row.is_live:
                 self._keep(self._end_by_database(found))
-            elif epoch > found.epoch:
-                self.follow(found, epoch)
+            elif row.epoch > found.epoch and row.state in CLAIMED_STATES:
+                found.model, found.notes = row.model, notes_of(row)
+                self.follow(found, row.epoch)
 
     # --- Stop requests from other processes ------------------------------
 
@@ -347,9 +354,8 @@ async def _hand_over(generation_id: uuid.UUID) -> None:
     await asyncio.to_thread(tell_worker, generation_id)
 
 
-def _states(generation_ids: list[uuid.UUID]) -> list[tuple[uuid.UUID, bool, int]]:
-    rows = Generation.objects.filter(pk__in=generation_ids).only("state", "epoch")
-    return [(row.pk, row.is_live, row.epoch) for row in rows]
+def _states(generation_ids: list[uuid.UUID]) -> list[Generation]:
+    return list(Generation.objects.filter(pk__in=generation_ids).defer("text", "html"))
 
 
 _runtimes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Runtime] = weakref.WeakKeyDictionary()

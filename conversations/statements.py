@@ -48,12 +48,12 @@ _TURN_COLUMNS = (
 )  # fmt: skip
 _GENERATION_COLUMNS = (
     "id", "conversation_id", "turn_id", "continues_id", "model", "temperature", "wanted_output_tokens",
-    "input_estimate_tokens", "output_cap_tokens", "hold_id", "created_at",
-    "system_tokens", "questions_tokens", "answers_tokens", "summary_tokens", "tools_tokens",
-    "state", "waiting_reason", "owner", "epoch", "attempts", "text", "seq", "html",
-    "finish_reason", "error_code",
+    "input_estimate_tokens", "output_cap_tokens", "hold_id", "created_at", "asked_model", "switch_reason",
+    "request_hash", "system_tokens", "questions_tokens", "answers_tokens", "summary_tokens", "tools_tokens",
+    "state", "round_attempts", "remedy", "waiting_reason", "owner", "epoch", "attempts", "text", "seq",
+    "html", "finish_reason", "error_code",
 )  # fmt: skip
-_NEW_GENERATION = (State.QUEUED.value, "", "", 0, 0, "", 0, "", "", "")
+_NEW_GENERATION = (State.QUEUED.value, 0, "", "", "", 0, 0, "", 0, "", "", "")
 _CLAIM_QUEUED = f"""
 UPDATE conversations_generation
 SET state = '{State.RUNNING.value}', owner = %s, epoch = 1, attempts = 1, lease_expires_at = %s,

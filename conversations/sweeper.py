@@ -14,7 +14,8 @@ from django.utils import timezone
 from billing.grants import expire_grants
 from billing.holds import expire_holds
 from billing.rollups import fold_pending
-from conversations import endings, events, waits
+from conversations import endings, events, fallbacks, waits
+from conversations.attempts import Ended
 from conversations.broadcast import conversation_topic, publish_from_thread, user_topic
 from conversations.hints import ended_notice, tell_worker
 from conversations.models import Conversation, Generation, State
@@ -32,6 +33,7 @@ class Swept:
 
     closed: int = 0
     revived: int = 0
+    woken: int = 0
     told: int = 0
     expired_holds: int = 0
     deleted: int = 0
@@ -47,6 +49,12 @@ def sweep_once() -> Swept:
         except Exception:
             # One that cannot be closed must not keep the others from it.
             logger.exception("generation %s could not be swept", generation.pk)
+    for generation in Generation.objects.undecided(now).select_related("turn").order_by("pk")[:LIMIT]:
+        ended = endings.close_undecided(generation.pk)
+        if ended is not None:
+            _announce(generation, ended)
+            swept.closed += 1
+    swept.woken = fallbacks.wake_recovered(now=now, limit=LIMIT)
     # What was just revived is due at once.
     for generation in Generation.objects.due(timezone.now()).order_by("pk")[:LIMIT]:
         swept.told += _tell(generation)
@@ -81,6 +89,10 @@ def _close_or_revive(generation: Generation, swept: Swept) -> None:
         return
     swept.closed += 1
     log_end(generation.pk, ended, attempt=generation.attempts)
+    _announce(generation, ended)
+
+
+def _announce(generation: Generation, ended: Ended) -> None:
     topic = conversation_topic(generation.conversation_id)
     notice = ended_notice(generation.pk, generation.conversation_id, str(generation.turn.turn_id))
     publish_from_thread(topic, notice)

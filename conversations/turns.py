@@ -107,7 +107,9 @@ def start_version(
         if version == "continue" and (chosen is None or chosen.is_live or not chosen.text):
             raise Invalid("nothing_to_continue", "There is no answer here to continue.")
         if version != "regenerate" and chosen is not None:
-            order = replace(order, model=chosen.model, temperature=chosen.temperature)
+            # What was asked for is tried again; what has begun goes on with the model that wrote it.
+            model = chosen.model if version == "continue" else chosen.asked_model or chosen.model
+            order = replace(order, model=model, temperature=chosen.temperature)
         return queue_generation(
             place,
             Question(turn.pk, turn.turn_id, turn.text, turn.parent_id, turn.depth, is_new=False),

@@ -1,19 +1,40 @@
-"""What follows from how an attempt went: another one later, or an end. Pure but for the clock."""
+"""What follows from how an attempt went: another one later, or an end. Pure but for the clock.
+
+Where an end without a word could be spared by another model, an earlier answer or a longer wait is
+decided by ``fallbacks``, which asks the database.
+"""
 
 from __future__ import annotations
 
 import random
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.utils import timezone
 
-from conversations.attempts import Charge, Outcome
-from conversations.models import State, WaitingReason
+from conversations.attempts import Charge, Claim, Outcome
+from conversations.models import Remedy, State, WaitingReason
 from conversations.retries import delay_seconds
 from conversations.running import Attempt
-from llm.errors import ConnectionFailed, FirstTokenTimeout, LLMError, Stalled, Truncated
+from llm.errors import (
+    BreakerOpen,
+    ContextTooLong,
+    DailyQuota,
+    FirstTokenTimeout,
+    LLMError,
+    ProviderTimedOut,
+    RateLimited,
+    Stalled,
+    Truncated,
+)
+
+# Gemini's days end at midnight there; of others we know no better than UTC.
+GEMINI_ZONE = ZoneInfo("America/Los_Angeles")
+# A shorter hint on a day's quota speaks of the minute's limit beside it.
+SHORTEST_QUOTA_HINT_SECONDS = 300.0
 
 
 class InternalError(LLMError):
@@ -22,27 +43,99 @@ class InternalError(LLMError):
     code = "internal_error"
 
 
-def next_attempt(attempt: Attempt, error: LLMError | None) -> tuple[WaitingReason, float, Charge] | None:
-    """When and why the generation is tried again, and who bears this attempt; None when it ends here."""
+@dataclass(frozen=True, slots=True)
+class Postpone:
+    """Another attempt after the delay. ``charge`` says who bears this one."""
+
+    reason: WaitingReason
+    delay_seconds: float
+    charge: Charge
+    code: str  # how this attempt ended
+    remedy: Remedy | None = None  # what is changed for the next one
+
+
+def judge(attempt: Attempt, error: LLMError | None) -> Postpone | Outcome:
+    """When and how the generation is tried again, or how it ends."""
     if attempt.stream.seq:
-        return None  # after the first visible word nothing is repeated by itself
+        return outcome_of(attempt, error)  # after the first visible word nothing is repeated by itself
     if attempt.cancelled == "handover":
-        return WaitingReason.RECOVERY, 0.0, "nobody" if attempt.admission is None else "house"
-    if error is None:
+        charge: Charge = "nobody" if attempt.admission is None else "house"
+        return Postpone(WaitingReason.RECOVERY, 0.0, charge, "server_stopped")
+    if attempt.cancelled is not None:
+        return outcome_of(attempt, error)
+    return _remedy(attempt, error) or _retry(attempt, error) or outcome_of(attempt, error)
+
+
+def _remedy(attempt: Attempt, error: LLMError | None) -> Postpone | None:
+    """Once per answer: another attempt with something changed that was the cause."""
+    claim = attempt.claim
+    if claim.remedy:
         return None
+    charge = _bearer_of_failure(attempt, error)
+    if isinstance(error, ContextTooLong) and _has_history(claim):
+        return Postpone(WaitingReason.RETRY, 0.0, charge, error.code, Remedy.TRIMMED)
+    if isinstance(error, ProviderTimedOut):
+        remedy = Remedy.TRIMMED if _has_history(claim) else Remedy.REPEATED
+        return Postpone(WaitingReason.RETRY, 0.0, charge, error.code, remedy)
+    if error is None and _is_cut_empty(attempt) and claim.profile.thinking:
+        return Postpone(WaitingReason.RETRY, 0.0, charge, "cut_empty", Remedy.THINK_LESS)
+    return None
+
+
+def _retry(attempt: Attempt, error: LLMError | None) -> Postpone | None:
+    if error is None or isinstance(error, ProviderTimedOut):
+        return None
+    if isinstance(error, BreakerOpen) and settings.FALLBACKS != ["none"]:
+        return None  # it is known to be down: there are better ways than to wait for it here
+    claim = attempt.claim
+    charge = _bearer_of_failure(attempt, error)
+    waited_seconds = (timezone.now() - claim.patient_since).total_seconds() - claim.paced_seconds
     delay = delay_seconds(
         error,
-        attempt=attempt.claim.attempt,
-        waited_seconds=(timezone.now() - attempt.claim.created_at).total_seconds()
-        - attempt.claim.paced_seconds,
+        attempt=claim.attempt_in_round,
+        waited_seconds=waited_seconds,
         max_retries=settings.MAX_RETRIES,
         patience_seconds=settings.RETRY_PATIENCE_SECONDS,
         rng=random.Random(),  # noqa: S311 - jitter, not a secret
     )
-    if delay is None:
+    if delay is not None:
+        limited = isinstance(error, RateLimited)
+        reason = WaitingReason.RATE_LIMIT if limited else WaitingReason.RETRY
+        return Postpone(reason, delay, charge, error.code)
+    wait = _long_wait_seconds(error, claim)
+    if wait is not None and waited_seconds + wait > settings.RETRY_PATIENCE_SECONDS:
+        return Postpone(WaitingReason.CHOICE, wait, charge, error.code)
+    return None
+
+
+def _long_wait_seconds(error: LLMError, claim: Claim) -> float | None:
+    """How long the provider asks to wait, where it named a time that a person may want to wait for."""
+    hint = error.retry_after_seconds
+    if isinstance(error, RateLimited):
+        return hint
+    if not isinstance(error, DailyQuota):
         return None
-    reason = WaitingReason.RATE_LIMIT if error.code == "rate_limited" else WaitingReason.RETRY
-    return reason, delay, _bearer_of_failure(attempt, error)
+    # Without a status no provider was asked: the hint is that of our own breaker.
+    if hint is not None and error.status is not None and hint >= SHORTEST_QUOTA_HINT_SECONDS:
+        return hint
+    zone: tzinfo = GEMINI_ZONE if claim.profile.provider.kind == "gemini" else UTC
+    return seconds_to_midnight(timezone.now(), zone)
+
+
+def seconds_to_midnight(now: datetime, zone: tzinfo) -> float:
+    """Until the next local day begins, which may be 23 or 25 hours away at most."""
+    local = now.astimezone(zone)
+    midnight = (local + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (midnight.astimezone(UTC) - now).total_seconds()
+
+
+def _has_history(claim: Claim) -> bool:
+    """Whether earlier messages were sent that could be left out."""
+    return sum(message.role == "user" for message in claim.request.messages) > 1
+
+
+def _is_cut_empty(attempt: Attempt) -> bool:
+    return attempt.finish is not None and attempt.finish.reason == "length" and not attempt.stream.seq
 
 
 def _bearer_of_failure(attempt: Attempt, error: LLMError | None) -> Charge:
@@ -51,12 +144,11 @@ def _bearer_of_failure(attempt: Attempt, error: LLMError | None) -> Charge:
         return "house"
     if isinstance(error, (FirstTokenTimeout, Stalled, Truncated)):
         return "house"
-    if isinstance(error, ConnectionFailed) and error.status is None:
-        return "nobody"
     return "nobody"
 
 
 def outcome_of(attempt: Attempt, error: LLMError | None) -> Outcome:
+    """The end that the attempt brings."""
     text = attempt.stream.text()
     now = time.monotonic()
     base = Outcome(
@@ -89,9 +181,8 @@ def outcome_of(attempt: Attempt, error: LLMError | None) -> Outcome:
         state = State.INTERRUPTED if text else State.FAILED
         return replace(base, state=state, finish_reason=reason, error_code="content_blocked", charge="house")
     if not text:
-        return replace(
-            base, state=State.FAILED, finish_reason=reason, error_code="empty_answer", charge="house"
-        )
+        empty = "cut_empty" if reason == "length" else "empty_answer"
+        return replace(base, state=State.FAILED, finish_reason=reason, error_code=empty, charge="house")
     return replace(base, finish_reason=reason)
 
 

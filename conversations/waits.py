@@ -8,11 +8,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing.errors import BudgetExceeded, PriceUnknown
-from conversations.attempts import STOPPED, Charge, Claim, Ended, Outcome
+from conversations.attempts import STOPPED, Claim, Ended, Outcome
 from conversations.calls import record_attempt, record_lost
 from conversations.claims import hold_attempt
 from conversations.endings import close, load, pay, pay_without_claim
 from conversations.models import Generation, State, WaitingReason
+from conversations.verdicts import Postpone
 
 # How long a hold for the next attempt outlives the moment it is due.
 HOLD_GRACE_SECONDS = 60.0
@@ -20,42 +21,41 @@ HOLD_GRACE_SECONDS = 60.0
 HOLD_WAIT_LIMIT_SECONDS = 600.0
 
 
-def postpone(
-    claim: Claim,
-    *,
-    reason: WaitingReason,
-    delay_seconds: float,
-    charge: Charge,
-    code: str = "",
-    duration_ms: int | None = None,
-) -> Generation | Ended | None:
+def postpone(claim: Claim, verdict: Postpone, *, duration_ms: int | None = None) -> Generation | Ended | None:
     """Put the generation off to its next attempt, with a new hold in place of the old one.
 
-    ``code`` and ``duration_ms`` say how the attempt ended and how long it took. Returns the waiting
-    generation; Ended where the budget no longer allows another attempt; None when the claim was lost.
+    ``duration_ms`` says how long this attempt took. Returns the waiting generation; Ended where the budget
+    no longer allows another attempt; None when the claim was lost.
     """
     now = timezone.now()
-    run_after = now + timedelta(seconds=delay_seconds)
+    run_after = now + timedelta(seconds=verdict.delay_seconds)
+    changes = {} if verdict.remedy is None else {"remedy": verdict.remedy}
     with transaction.atomic():
         won = Generation.objects.advance(
             claim.generation_id,
             epoch=claim.epoch,
             state=State.WAITING,
-            waiting_reason=reason,
+            waiting_reason=verdict.reason,
+            error_code=verdict.code,
             run_after=run_after,
             notified_at=now,
             lease_expires_at=None,
             hold_id=None,
+            **changes,
         )
         if not won:
             return None
         generation = load(claim.generation_id)
-        outcome = Outcome(State.WAITING, error_code=code, charge=charge, duration_ms=duration_ms)
+        outcome = Outcome(
+            State.WAITING, error_code=verdict.code, charge=verdict.charge, duration_ms=duration_ms
+        )
         pay(claim.hold_id, claim, outcome, now)
         record_attempt(claim, outcome, now)
         if generation.stop_requested_at is not None:
             return close(generation, STOPPED, now)
-        if delay_seconds <= HOLD_WAIT_LIMIT_SECONDS:
+        # Nothing is held for what the person may not want, nor for long.
+        undecided = verdict.reason == WaitingReason.CHOICE
+        if verdict.delay_seconds <= HOLD_WAIT_LIMIT_SECONDS and not undecided:
             try:
                 with transaction.atomic():
                     hold = hold_attempt(
@@ -63,7 +63,7 @@ def postpone(
                         claim.profile,
                         key=f"{generation.pk}:{generation.epoch + 1}",
                         now=now,
-                        lease_seconds=delay_seconds + HOLD_GRACE_SECONDS,
+                        lease_seconds=verdict.delay_seconds + HOLD_GRACE_SECONDS,
                     )
             except (BudgetExceeded, PriceUnknown):
                 return close(

@@ -208,7 +208,7 @@ def _status(conversation_id: uuid.UUID, generation: Generation | None) -> dict[s
         "seq": generation.seq,
         "waiting_reason": generation.waiting_reason or None,
         "retry_at": generation.run_after if generation.state == State.WAITING else None,
-        "attempt": generation.attempts,
+        "attempt": generation.attempts_in_round,
         "max_attempts": settings.MAX_RETRIES,
         "created_at": generation.created_at,
         "finished_at": generation.finished_at,

@@ -14,7 +14,6 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.http import HttpResponseBase, StreamingHttpResponse
-from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -32,6 +31,7 @@ from conversations.live import LiveStream
 from conversations.models import Generation, State
 from conversations.queueing import Order, Started
 from conversations.runtime import Runtime, get_runtime
+from conversations.waiting_events import waiting_event
 
 EVENT_STREAM = "text/event-stream"
 HEARTBEAT = b": still here\n\n"
@@ -165,16 +165,17 @@ async def event_stream(sent: Sent, *, after_seq: int) -> AsyncIterator[bytes]:
         return
     release_request_thread()
     async with Watch(sent.runtime, sent.stream, elsewhere=started.replayed) as watch:
-        yield sse(accepted) + (_waiting(sent.generation) if sent.stream.waiting is None else b"")
+        yield sse(accepted) + (await in_database(_waiting, sent) if sent.stream.waiting is None else b"")
         async for batch in watch.events(after_seq=after_seq if started.replayed else 0):
             yield b"".join(map(sse, batch)) or HEARTBEAT
 
 
-def _waiting(generation: Generation | None) -> bytes:
+def _waiting(sent: Sent) -> bytes:
+    """What a repeated send finds waiting."""
+    generation = sent.generation
     if generation is None or generation.state != State.WAITING:
         return b""
-    event = events.generation_waiting(generation, now=timezone.now(), max_attempts=settings.MAX_RETRIES)
-    return sse(event)
+    return sse(waiting_event(generation))
 
 
 def sse(event: Event) -> bytes:

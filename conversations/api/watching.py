@@ -85,7 +85,7 @@ class Watch:
         """What is due: the wait after attempt n comes between what attempts n and n + 1 bring."""
         frames: list[Event] = [orjson.loads(frame) for frame in place.pending()]
         waits, self._waiting = self._waiting, []
-        earlier = [event for event in waits if event["attempt"] < self._stream.epoch]
+        earlier = [event for event in waits if event["epoch"] < self._stream.epoch]
         later = waits[len(earlier) :]
         end = [frames.pop()] if place.is_over else []
         return earlier + frames + later + end

@@ -12,6 +12,7 @@ from conversations.models.states import (
     TERMINAL_STATES,
     ContextMark,
     ContextPolicy,
+    Remedy,
     State,
     WaitingReason,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "LatencyHour",
     "Measure",
     "Preferences",
+    "Remedy",
     "State",
     "Summary",
     "Turn",

@@ -28,6 +28,7 @@ from conversations.models.states import (
     LIVE_STATES,
     TERMINAL_STATES,
     ContextMark,
+    Remedy,
     State,
     WaitingReason,
 )
@@ -47,7 +48,12 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
 
     def claimable(self, now: datetime) -> Self:
         """Queued, or waiting until ``now``."""
-        return self.filter(Q(state=State.QUEUED) | Q(state=State.WAITING, run_after__lte=now))
+        due = Q(state=State.WAITING, run_after__lte=now) & ~Q(waiting_reason=WaitingReason.CHOICE)
+        return self.filter(Q(state=State.QUEUED) | due)
+
+    def undecided(self, now: datetime) -> Self:
+        """Those for which the person had to choose, and has not while there was something to choose."""
+        return self.filter(state=State.WAITING, waiting_reason=WaitingReason.CHOICE, run_after__lte=now)
 
     def due(self, now: datetime) -> Self:
         """Claimable ones that no process took when it was told, or that nobody was told of."""
@@ -95,6 +101,17 @@ class Generation(models.Model):
     )
 
     model = models.CharField(max_length=200, help_text="Model id, provider:name.")
+    asked_model = models.CharField(
+        max_length=200, blank=True, help_text="The model that was asked for, where another one took over."
+    )
+    switch_reason = models.CharField(
+        max_length=40, blank=True, help_text="Why: the code of an error, or 'person'."
+    )
+    # Of the whole built prompt, the model and the parameters, as they were when the question was sent.
+    request_hash = models.CharField(max_length=64, blank=True)
+    cached_at = models.DateTimeField(
+        null=True, blank=True, help_text="Set: this is an earlier answer, from that time, shown again."
+    )
     temperature = models.FloatField(null=True, blank=True)
     wanted_output_tokens = models.PositiveIntegerField(
         help_text="Length asked for; the hold may have cut it."
@@ -106,6 +123,10 @@ class Generation(models.Model):
     owner = models.CharField(max_length=80, blank=True, help_text="The process that holds the claim.")
     epoch = models.PositiveIntegerField(default=0)
     attempts = models.PositiveSmallIntegerField(default=0)
+    # Attempts and patience are counted anew when the person decides how it goes on.
+    round_started_at = models.DateTimeField(null=True, blank=True, help_text="Empty: when it was created.")
+    round_attempts = models.PositiveSmallIntegerField(default=0, help_text="Attempts before this round.")
+    remedy = models.CharField(max_length=12, choices=Remedy.choices, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     # When a worker was last told; the sweeper tells again where no process took it.
     notified_at = models.DateTimeField(null=True, blank=True)
@@ -166,6 +187,9 @@ class Generation(models.Model):
                 condition=Q(state__in=LIVE_STATES),
                 name="generation_due",
             ),
+            models.Index(
+                fields=["request_hash"], condition=~Q(request_hash=""), name="generation_by_request"
+            ),
         )
 
     def __str__(self) -> str:
@@ -174,6 +198,20 @@ class Generation(models.Model):
     @property
     def is_live(self) -> bool:
         return self.state in LIVE_STATES
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it waits for nothing any more."""
+        waits_for_person = self.waiting_reason == WaitingReason.CHOICE
+        due = self.run_after is not None and self.run_after <= now
+        return self.state == State.WAITING and due and not waits_for_person
+
+    @property
+    def patient_since(self) -> datetime:
+        return self.round_started_at or self.created_at
+
+    @property
+    def attempts_in_round(self) -> int:
+        return self.attempts - self.round_attempts
 
     def parts(self) -> list[Generation]:
         """This version and what it continues, oldest first: together they are the answer."""

@@ -22,6 +22,19 @@ class WaitingReason(models.TextChoices):
     CAPACITY = "capacity"
     RETRY = "retry"
     RECOVERY = "recovery"
+    FALLBACK = "fallback", "another model takes over"
+    CHOICE = "choice", "the person chooses"
+    SCHEDULED = "scheduled", "the person chose to wait"
+    OUTAGE = "outage", "until the service recovers"
+
+
+class Remedy(models.TextChoices):
+    """What was changed so that an attempt may succeed where one like it could not; once per answer."""
+
+    NONE = "", "none"
+    TRIMMED = "trimmed", "older parts left out"
+    THINK_LESS = "think_less", "less thinking"
+    REPEATED = "repeated", "sent again as it was"
 
 
 LIVE_STATES = (State.QUEUED, State.RUNNING, State.STREAMING, State.WAITING)

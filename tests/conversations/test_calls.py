@@ -14,6 +14,7 @@ from conversations.attempts import Claim, Outcome
 from conversations.models import CallRecord, Conversation, Generation, State, WaitingReason
 from conversations.queueing import Order, Started
 from conversations.sweeper import sweep_once
+from conversations.verdicts import Postpone
 from llm.usage import Usage
 from tests.conversations.conftest import OpenSocket
 
@@ -51,14 +52,7 @@ def test_it_records_a_good_call_with_its_times_and_counts(alice: User) -> None:
 
 def test_it_records_an_attempt_that_is_put_off_and_the_one_after_it(alice: User) -> None:
     claim = ask(alice)
-    waits.postpone(
-        claim,
-        reason=WaitingReason.RATE_LIMIT,
-        delay_seconds=0,
-        charge="nobody",
-        code="rate_limited",
-        duration_ms=7,
-    )
+    waits.postpone(claim, Postpone(WaitingReason.RATE_LIMIT, 0, "nobody", "rate_limited"), duration_ms=7)
     again = claims.claim(claim.generation_id, owner="test")
     assert isinstance(again, Claim)
     endings.finish(again, Outcome(State.FAILED, error_code="provider_error", charge="nobody", duration_ms=3))

@@ -152,19 +152,11 @@ async def test_it_waits_and_says_so_when_the_provider_asks_it_to(
     await socket.until_end()
 
 
-async def test_it_gives_up_where_the_hint_exceeds_the_patience(
-    conversation: Conversation, alice_key: str, open_socket: OpenSocket
-) -> None:
-    socket = await open_socket(conversation.pk, alice_key)
-    end = await ask(socket, "demo:0-5-0!429x1@300")
-    assert (end["type"], end["error"]["code"]) == ("generation.failed", "rate_limited")
-    assert await in_database(LedgerEntry.objects.count) == 0
-
-
 async def test_it_shows_no_word_of_the_provider_in_an_error(
     conversation: Conversation, alice_key: str, open_socket: OpenSocket, settings: Settings
 ) -> None:
     settings.MAX_RETRIES = 0
+    settings.FALLBACKS = ["none"]
     socket = await open_socket(conversation.pk, alice_key)
     for fault in ("429", "500", "503", "die@3", "block"):
         end = await ask(socket, f"demo:0-5-0!{fault}")

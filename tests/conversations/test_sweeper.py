@@ -19,6 +19,7 @@ from conversations.models import Conversation, Generation, State, WaitingReason
 from conversations.queueing import Order, Started
 from conversations.stream_log import log_key
 from conversations.sweeper import sweep_once
+from conversations.verdicts import Postpone
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -110,7 +111,7 @@ def test_it_fences_off_a_process_that_comes_back_too_late(alice: User, redis_url
     late = attempts.Outcome(State.COMPLETED, text="zombie", seq=1)
     assert endings.finish(zombie, late) is None
     assert claims.beat([attempts.Beat(zombie.generation_id, 1, zombie.hold_id, "z", 1, 1)], renew=True) == {}
-    postponed = waits.postpone(zombie, reason=WaitingReason.RETRY, delay_seconds=1, charge="nobody")
+    postponed = waits.postpone(zombie, Postpone(WaitingReason.RETRY, 1, "nobody", "provider_error"))
     assert postponed is None
     ended = endings.finish(again, attempts.Outcome(State.COMPLETED, text="real", seq=1))
     assert ended is not None
@@ -183,7 +184,7 @@ def test_a_stop_is_not_lost_when_the_attempt_is_put_off(alice: User, redis_url: 
     started = ask(alice)
     claimed = claim(started)
     Generation.objects.filter(pk=started.generation_id).update(stop_requested_at=timezone.now())
-    ended = waits.postpone(claimed, reason=WaitingReason.RATE_LIMIT, delay_seconds=5, charge="nobody")
+    ended = waits.postpone(claimed, Postpone(WaitingReason.RATE_LIMIT, 5, "nobody", "rate_limited"))
     assert isinstance(ended, attempts.Ended)
     assert Generation.objects.get(pk=started.generation_id).state == State.STOPPED
     assert not Hold.objects.alive().exists()
