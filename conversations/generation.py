@@ -188,8 +188,9 @@ async def _announce(
         wait = 0.0 if result.run_after is None else max((result.run_after - now).total_seconds(), 0.0)
         code = str(result.waiting_reason) if error is None else error.code
         log_claim_state("waiting", claim, code=code, wait_seconds=wait)
-        await runtime.announce_waiting(result)
-        return result.is_due(now) and attempt.cancelled is None
+        is_due = result.is_due(now) and attempt.cancelled is None
+        await runtime.announce_waiting(result, here=is_due)
+        return is_due
     if result is not None:
         log_end(claim.generation_id, result, attempt=claim.attempt)
         await runtime.announce_end(claim.generation_id, result)

@@ -95,8 +95,8 @@ async def switch(
         model=model,
         confirmed=confirmed,
     )
-    # Other processes that show it learn of the new model from the start of its next attempt.
     runtime.stream_of(generation)
+    await runtime.announce_waiting(generation, here=True)
     runtime.spawn(generation.pk)
     return generation
 

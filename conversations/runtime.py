@@ -172,14 +172,17 @@ class Runtime:
         notice = ended_notice(generation.pk, generation.conversation_id, str(generation.turn.turn_id))
         await publish(conversation_topic(generation.conversation_id), notice)
 
-    async def announce_waiting(self, generation: Generation) -> None:
+    async def announce_waiting(self, generation: Generation, *, here: bool = False) -> None:
+        """``here``: this process takes it up again itself, at once."""
         event = await in_database(waiting_event, generation)
         stream = self.streams.get(generation.pk)
         if stream is not None:
             stream.local = False  # any process may make the next attempt
             stream.waiting = event
         await publish(conversation_topic(generation.conversation_id), event)
-        if generation.run_after is not None and generation.waiting_reason != WaitingReason.CHOICE:
+        if here or generation.waiting_reason == WaitingReason.CHOICE:
+            return
+        if generation.run_after is not None:
             delay = (generation.run_after - timezone.now()).total_seconds()
             self._keep(asyncio.to_thread(tell_worker, generation.pk, delay_seconds=max(delay, 0.0)))
 

@@ -152,14 +152,9 @@ def offers(generation: Generation, *, now: datetime) -> list[dict[str, Any]]:
             continue
         seen = preview_hold(_hold_request(generation, terms, key="preview"), now=now)
         if seen.output_cap_tokens is not None:
-            found.append(
-                {
-                    "action": "switch",
-                    "label": f"Use {profile.label} now",
-                    "model": profile.model_id,
-                    "cost_usd": usd(seen.cost_nanousd),
-                }
-            )
+            option = {"action": "switch", "label": f"Use {profile.label} now", "model": profile.model_id}
+            cost = usd(seen.cost_nanousd)
+            found.append(option if cost is None else {**option, "cost_usd": cost})
         if len(found) == OFFERED:
             break
     return found

@@ -37,6 +37,7 @@ def stop_turn(*, user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID) -
         ended = Generation.objects.filter(pk=generation.pk, state__in=(State.QUEUED, State.WAITING)).update(
             state=State.STOPPED,
             finish_reason="stopped",
+            error_code="",
             stop_requested_at=now,
             finished_at=now,
             run_after=None,

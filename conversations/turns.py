@@ -102,7 +102,7 @@ def start_version(
         if existing is not None:
             if existing.turn_id != turn.pk:
                 raise Conflict("id_conflict", "This generation id was used before for something else.")
-            return _started(turn, existing)
+            return started_before(turn, existing)
         chosen = turn.chosen
         if version == "continue" and (chosen is None or chosen.is_live or not chosen.text):
             raise Invalid("nothing_to_continue", "There is no answer here to continue.")
@@ -151,10 +151,10 @@ def _replay(conversation_id: uuid.UUID, turn_id: uuid.UUID, text: str) -> Starte
     generation = turn.generations.order_by("created_at").first()
     if generation is None:
         raise Conflict("id_conflict", "This turn id was used before.")
-    return _started(turn, generation)
+    return started_before(turn, generation)
 
 
-def _started(turn: Turn, generation: Generation) -> Started:
+def started_before(turn: Turn, generation: Generation) -> Started:
     """What was started before with the same id."""
     return Started(
         generation_id=generation.pk,

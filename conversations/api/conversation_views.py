@@ -38,6 +38,7 @@ from conversations.exceptions import NotFound
 from conversations.export import export_response, find_conversation
 from conversations.models import Conversation, Generation, State, Turn
 from conversations.runtime import get_runtime
+from conversations.waiting_events import waiting_event
 
 TAGS = ["conversations"]
 
@@ -156,7 +157,7 @@ class StatusView(RestView):
     async def get(self, request: Request, conversation_id: uuid.UUID) -> Response:
         """What goes on: the answer that is being written or waits, else the last one."""
         generation = await in_database(_current, self.user.pk, conversation_id)
-        status = _status(conversation_id, generation)
+        status = await in_database(_status, conversation_id, generation)
         stream = get_runtime().streams.get(generation.pk) if generation is not None else None
         if stream is not None and status["busy"]:
             status["seq"] = max(status["seq"], stream.seq)  # the database is up to a second behind
@@ -198,6 +199,7 @@ def _status(conversation_id: uuid.UUID, generation: Generation | None) -> dict[s
     if generation is None:
         empty = dict.fromkeys(StatusSerializer().fields)
         return {**empty, "conversation_id": conversation_id, "busy": False}
+    waiting = waiting_event(generation) if generation.state == State.WAITING else None
     return {
         "conversation_id": conversation_id,
         "busy": generation.is_live,
@@ -207,7 +209,9 @@ def _status(conversation_id: uuid.UUID, generation: Generation | None) -> dict[s
         "model": generation.model,
         "seq": generation.seq,
         "waiting_reason": generation.waiting_reason or None,
-        "retry_at": generation.run_after if generation.state == State.WAITING else None,
+        "retry_at": generation.run_after if waiting else None,
+        "waiting_detail": waiting and waiting["detail"],
+        "options": waiting and waiting["options"],
         "attempt": generation.attempts_in_round,
         "max_attempts": settings.MAX_RETRIES,
         "created_at": generation.created_at,

@@ -12,6 +12,7 @@ from typing import Any
 from conversations.exceptions import NotFound
 from conversations.markdown import to_html
 from conversations.models import Conversation, Generation, Turn
+from conversations.notes import Note, notes_of
 from conversations.outcomes import describe_error
 from conversations.receipts import Receipt, receipts
 
@@ -37,6 +38,7 @@ class Message:
     finish_reason: str | None = None
     versions: int | None = None
     receipt: Receipt | None = None
+    notes: Sequence[Note] = ()
     error: dict[str, Any] | None = None
     finished_at: datetime | None = None
 
@@ -138,6 +140,7 @@ def _answer(
         state=generation.state,
         model=generation.model,
         seq=generation.seq,
+        notes=notes_of(generation),
         finish_reason=generation.finish_reason or None,
         versions=versions,
         receipt=receipt,

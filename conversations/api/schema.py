@@ -47,6 +47,7 @@ START = (
     "price_unknown",
     "internal_error",
     "model_unavailable",
+    "choice_required",
     "unavailable",
     "deadline",
 )

@@ -7,6 +7,7 @@ by sending the same id once more.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,7 +29,7 @@ from conversations.events import Event
 from conversations.exceptions import Refusal
 from conversations.launch import announce_start, launch
 from conversations.live import LiveStream
-from conversations.models import Generation, State
+from conversations.models import Generation, State, WaitingReason
 from conversations.queueing import Order, Started
 from conversations.runtime import Runtime, get_runtime
 from conversations.waiting_events import waiting_event
@@ -115,14 +116,38 @@ async def wait_for_answer(sent: Sent, *, html: bool) -> Message:
     """The answer once it has ended. Raises Problem when it failed, or ``deadline`` when it takes too long."""
     if sent.stream is not None:
         release_request_thread()
+        choice = await _open_choice(sent)
         async with Watch(sent.runtime, sent.stream, elsewhere=sent.started.replayed) as watch:
-            ended = await watch.ended(seconds=settings.SEND_DEADLINE_SECONDS)
-        if not ended:
+            choice = choice or await watch.ended_or_choice(seconds=settings.SEND_DEADLINE_SECONDS)
+        if choice is not None:
+            raise await _undecided(sent, choice, html)
+        if sent.stream.end is None:
             raise await _deadline(sent, sent.stream, html)
     message = await in_database(read_answer, sent.started.generation_id, html=html)
     if message.state == State.FAILED:
         raise _failed(message)
     return message
+
+
+async def _open_choice(sent: Sent) -> Event | None:
+    """What a repeated send finds waiting for a decision."""
+    generation = sent.generation
+    if generation is None or generation.waiting_reason != WaitingReason.CHOICE:
+        return None
+    return await in_database(waiting_event, generation)
+
+
+async def _undecided(sent: Sent, event: Event, html: bool) -> Problem:
+    """The provider asks for more patience than there is: the person, or the program, decides."""
+    message = await in_database(read_answer, sent.started.generation_id, html=html)
+    return Problem(
+        "choice_required",
+        f"{event['detail']} Switch the turn to another model, schedule it, or stop it.",
+        options=event["options"],
+        retry_after=math.ceil(event["wait_seconds"]),
+        resets_at=event["retry_at"],
+        message=_plain(message),
+    )
 
 
 async def _deadline(sent: Sent, stream: LiveStream, html: bool) -> Problem:

@@ -96,6 +96,18 @@ class ExportQuery(serializers.Serializer[Any]):
     format = serializers.ChoiceField(choices=["json", "markdown"], default="json")
 
 
+class OptionSerializer(serializers.Serializer[Any]):
+    """Something that would help, with what the action needs."""
+
+    action = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # the metaclass takes it: no attribute is hidden
+    model = serializers.CharField(required=False)
+    cost_usd = serializers.CharField(required=False, help_text="The most it can cost.")
+    max_output_tokens = serializers.IntegerField(required=False)
+    run_at = serializers.DateTimeField(required=False, help_text="When it is sent.")
+    resets_at = serializers.DateTimeField(required=False)
+
+
 class StatusSerializer(serializers.Serializer[Any]):
     """What goes on in a conversation: its live answer, else the last one."""
 
@@ -110,6 +122,8 @@ class StatusSerializer(serializers.Serializer[Any]):
         choices=[reason.value for reason in WaitingReason if reason.value], allow_null=True
     )
     retry_at = serializers.DateTimeField(allow_null=True)
+    waiting_detail = serializers.CharField(allow_null=True, help_text="A sentence for a person.")
+    options = OptionSerializer(many=True, allow_null=True, help_text="What can be done while it waits.")
     attempt = serializers.IntegerField(allow_null=True)
     max_attempts = serializers.IntegerField(allow_null=True)
     created_at = serializers.DateTimeField(allow_null=True)
@@ -155,17 +169,22 @@ class ReceiptSerializer(serializers.Serializer[Any]):
     model = serializers.CharField()
 
 
-class OptionSerializer(serializers.Serializer[Any]):
-    """Something that would help. Some actions carry further members, such as `max_output_tokens`."""
-
-    action = serializers.CharField()
-    label = serializers.CharField()  # type: ignore[assignment]  # the metaclass takes it: no attribute is hidden
-
-
 class AnswerErrorSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     detail = serializers.CharField()
     options = OptionSerializer(many=True)
+
+
+class NoteSerializer(serializers.Serializer[Any]):
+    """`fallback`: another model answered (with `asked_model`, `model`, `reason`); `cached`: an earlier
+    answer (with `since`); `trimmed`, `think_less`: what was changed so that it could be answered."""
+
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    asked_model = serializers.CharField(required=False)
+    model = serializers.CharField(required=False)
+    reason = serializers.CharField(required=False)
+    since = serializers.DateTimeField(required=False)
 
 
 class MessageSerializer(serializers.Serializer[Any]):
@@ -184,6 +203,7 @@ class MessageSerializer(serializers.Serializer[Any]):
     finish_reason = serializers.CharField(allow_null=True)
     versions = serializers.IntegerField(allow_null=True, help_text="Number of versions of this answer.")
     receipt = ReceiptSerializer(allow_null=True)
+    notes = NoteSerializer(many=True, help_text="What one should know about how the answer came about.")
     error = AnswerErrorSerializer(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
 
@@ -251,6 +271,15 @@ class SendSerializer(_OrderFields):
 class VersionSerializer(_LimitFields):
     generation_id = serializers.UUIDField(
         required=False, help_text="Minted by the client. The same id again returns the same answer."
+    )
+
+
+class SwitchSerializer(serializers.Serializer[Any]):
+    model = serializers.CharField(max_length=MODEL_ID_LIMIT_CHARACTERS, help_text="Model id.")
+    confirm = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Of a page: send even if a hard budget comes near its end. A key is never asked.",
     )
 
 

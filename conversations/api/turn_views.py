@@ -14,21 +14,24 @@ from rest_framework.response import Response
 from conversations.api.base import RestView
 from conversations.api.history import Message, read_answer
 from conversations.api.schema import LAST_EVENT_ID, MESSAGE, answer_responses, problems
-from conversations.api.sending import answer, order_of, send
+from conversations.api.sending import Sent, answer, order_of, send
 from conversations.api.serializers import (
     AnswerQuery,
     EditSerializer,
     MessageSerializer,
     RegenerateSerializer,
+    SwitchSerializer,
     VersionSerializer,
 )
 from conversations.api.stopping import stop_and_wait
 from conversations.database import in_database
 from conversations.exceptions import NotFound
+from conversations.launch import schedule, switch
 from conversations.models import Generation, Turn
 from conversations.models.ids import new_id
 from conversations.queueing import Started
-from conversations.turns import Version, edit_turn, start_version
+from conversations.runtime import get_runtime
+from conversations.turns import Version, edit_turn, start_version, started_before
 
 TAGS = ["turns"]
 
@@ -55,6 +58,52 @@ class StopView(RestView):
         generation = await stop_and_wait(user_id=self.user.pk, turn=turn)
         message, is_live = await in_database(_standing, turn, generation, html)
         return Response(MessageSerializer(message).data, status=202 if is_live else 200)
+
+
+class SwitchView(RestView):
+    @extend_schema(
+        operation_id="switch_turn",
+        tags=TAGS,
+        parameters=[AnswerQuery, LAST_EVENT_ID],
+        request=SwitchSerializer,
+        responses=answer_responses("not_waiting"),
+    )
+    async def post(self, request: Request, turn_id: uuid.UUID) -> HttpResponseBase:
+        """Give a waiting answer to another model now; the same answer goes on with it."""
+        html = self.read(AnswerQuery, query=True)["html"]
+        fields = self.read(SwitchSerializer)
+        turn = await in_database(find_turn, self.user.pk, turn_id)
+        runtime = get_runtime()
+        generation = await switch(
+            runtime,
+            user_id=self.user.pk,
+            conversation_id=turn.conversation_id,
+            turn_id=turn_id,
+            model=fields["model"],
+            confirmed=fields["confirm"] or request.auth is not None,
+        )
+        started = await in_database(started_before, turn, generation)
+        sent = Sent(started, runtime, runtime.stream_of(generation), generation)
+        return await answer(request, sent, html=html)
+
+
+class ScheduleView(RestView):
+    @extend_schema(
+        operation_id="schedule_turn",
+        tags=TAGS,
+        parameters=[AnswerQuery],
+        request=None,
+        responses={202: MessageSerializer, **problems("csrf_failed", "not_found", "not_waiting")},
+    )
+    async def post(self, request: Request, turn_id: uuid.UUID) -> Response:
+        """Send a waiting answer when the provider takes it. Nothing is held until then."""
+        html = self.read(AnswerQuery, query=True)["html"]
+        turn = await in_database(find_turn, self.user.pk, turn_id)
+        generation = await schedule(
+            get_runtime(), user_id=self.user.pk, conversation_id=turn.conversation_id, turn_id=turn_id
+        )
+        message = await in_database(read_answer, generation.pk, html=html)
+        return Response(MessageSerializer(message).data, status=202)
 
 
 class _VersionView(RestView):

@@ -15,7 +15,15 @@ from conversations.api.docs_views import DocsView, SchemaView
 from conversations.api.message_views import MessagesView
 from conversations.api.model_views import ModelsView
 from conversations.api.token_views import RefreshView, TokenView
-from conversations.api.turn_views import ContinueView, EditView, RegenerateView, RetryView, StopView
+from conversations.api.turn_views import (
+    ContinueView,
+    EditView,
+    RegenerateView,
+    RetryView,
+    ScheduleView,
+    StopView,
+    SwitchView,
+)
 
 CONVERSATION = "conversations/<uuid:conversation_id>/"
 TURN = "turns/<uuid:turn_id>/"
@@ -27,6 +35,8 @@ urlpatterns = [
     path(f"{CONVERSATION}export/", ExportView.as_view(), name="api-export"),
     path(f"{CONVERSATION}messages/", MessagesView.as_view(), name="api-messages"),
     path(f"{TURN}stop/", StopView.as_view(), name="api-stop"),
+    path(f"{TURN}switch/", SwitchView.as_view(), name="api-switch"),
+    path(f"{TURN}schedule/", ScheduleView.as_view(), name="api-schedule"),
     path(f"{TURN}retry/", RetryView.as_view(), name="api-retry"),
     path(f"{TURN}continue/", ContinueView.as_view(), name="api-continue"),
     path(f"{TURN}regenerate/", RegenerateView.as_view(), name="api-regenerate"),

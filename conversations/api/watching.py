@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from conversations.broadcast import PROCESS_ID, conversation_topic, listen, unlisten
 from conversations.events import Event
 from conversations.live import Attachment, LiveStream
+from conversations.models import WaitingReason
 from conversations.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Watch:
         self._waiting: list[Event] = []
         self._ear: asyncio.Task[None] | None = None
         self._topic = conversation_topic(stream.conversation_id)
+        self._choice: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
 
     async def __aenter__(self) -> Self:
         self._stream.watchers.add(self._wake.set)
@@ -61,6 +63,15 @@ class Watch:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stream.ended.wait(), seconds)
         return self._stream.end is not None
+
+    async def ended_or_choice(self, *, seconds: float) -> Event | None:
+        """The same, but also until the answer waits for a choice of the person: returns that event then."""
+        ended = asyncio.ensure_future(self._stream.ended.wait())
+        try:
+            await asyncio.wait((ended, self._choice), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+        return self._choice.result() if self._choice.done() and self._stream.end is None else None
 
     async def events(self, *, after_seq: int = 0) -> AsyncIterator[list[Event]]:
         """The events as they come, in batches, up to the terminal one; an empty batch = a silence."""
@@ -95,6 +106,8 @@ class Watch:
             return
         if event["type"] == "generation.waiting":
             self._waiting.append(event)
+            if event["reason"] == WaitingReason.CHOICE and not self._choice.done():
+                self._choice.set_result(event)
             self._wake.set()
             self._join()
         elif event["type"] == "notice.ended" or (event["type"] == "notice.started" and from_elsewhere):
