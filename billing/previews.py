@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils import timezone
 
 from billing import accounts, buckets, prices
-from billing.buckets import percent_used
+from billing.buckets import BucketRow, percent_used
 from billing.budgets import Meter, meter, tightness
 from billing.errors import BudgetExceeded, PriceUnknown
 from billing.fitting import fit, units_needed
 from billing.holds import HoldRequest
+from billing.prices import Rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +37,11 @@ class Preview:
 def preview_hold(request: HoldRequest, *, now: datetime | None = None) -> Preview:
     """What ``place_hold`` would answer now. No promise: only the hold itself takes anything."""
     now = now or timezone.now()
-    payer = accounts.payer(request.user_id, now=now)
-    scopes = buckets.scopes_of(
-        user_id=request.user_id, group_id=payer.group_id, conversation_id=request.conversation_id
-    )
-    found = buckets.applying(scopes, model=request.model, now=now)
-    rates = prices.rates(request.model, input_tokens=request.input_tokens, now=now)
+    found, rates = _found(request, now)
     cap: int | None = None
     refusal: BudgetExceeded | PriceUnknown | None = None
     try:
-        cap = fit(
-            found,
-            rates,
-            model=request.model,
-            input_tokens=request.input_tokens,
-            wanted_output_tokens=request.wanted_output_tokens,
-            minimum_output_tokens=request.minimum_output_tokens,
-        )
+        cap = _cap(request, found, rates)
     except (BudgetExceeded, PriceUnknown) as error:
         refusal = error
     output_tokens = cap or 0
@@ -68,4 +58,43 @@ def preview_hold(request: HoldRequest, *, now: datetime | None = None) -> Previe
         tightest=after[0][2] if after else None,
         percent_after=after[0][0] if after else 0,
         remaining_after=after[0][1] if after else None,
+    )
+
+
+def fit_in_turn(first: HoldRequest, then: HoldRequest, *, now: datetime | None = None) -> bool:
+    """Whether both calls would be admitted, ``then`` after ``first`` was settled at its longest.
+
+    They may be of different models, and so meet different budgets.
+    """
+    now = now or timezone.now()
+    found, rates = _found(first, now)
+    try:
+        cap = _cap(first, found, rates)
+        taken = {row.budget_id: units_needed(row.unit, rates, first.input_tokens, cap) for row in found}
+        later, later_rates = _found(then, now)
+        for row in later:
+            row.held += taken.get(row.budget_id, 0)
+        _cap(then, later, later_rates)
+    except (BudgetExceeded, PriceUnknown):
+        return False
+    return True
+
+
+def _found(request: HoldRequest, now: datetime) -> tuple[list[BucketRow], Rates | None]:
+    payer = accounts.payer(request.user_id, now=now)
+    scopes = buckets.scopes_of(
+        user_id=request.user_id, group_id=payer.group_id, conversation_id=request.conversation_id
+    )
+    rates = prices.rates(request.model, input_tokens=request.input_tokens, now=now)
+    return buckets.applying(scopes, model=request.model, now=now), rates
+
+
+def _cap(request: HoldRequest, found: Sequence[BucketRow], rates: Rates | None) -> int:
+    return fit(
+        found,
+        rates,
+        model=request.model,
+        input_tokens=request.input_tokens,
+        wanted_output_tokens=request.wanted_output_tokens,
+        minimum_output_tokens=request.minimum_output_tokens,
     )

@@ -250,6 +250,11 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     # The scripts and styles of the docs page come from this server.
+    "ENUM_NAME_OVERRIDES": {
+        "ContextPolicyEnum": "conversations.models.states.ContextPolicy",
+        "StateEnum": "conversations.api.serializers.ANSWER_STATES",
+        "SummaryStateEnum": "conversations.models.summary.Summary.State",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"persistAuthorization": False, "validatorUrl": None},
@@ -258,6 +263,9 @@ SPECTACULAR_SETTINGS = {
 # --- Conversations ----------------------------------------------------------
 TEMPORARY_CHAT_SECONDS = env_float("TEMPORARY_CHAT_SECONDS", 900.0, minimum=1)
 MESSAGE_LIMIT_CHARACTERS = env_int("MESSAGE_LIMIT_CHARACTERS", 4000, minimum=1)
+# A summary of the older messages is offered when so much of them is sent in full.
+SUMMARY_OFFER_EXCHANGES = env_int("SUMMARY_OFFER_EXCHANGES", 20, minimum=1)
+SUMMARY_OFFER_TOKENS = env_int("SUMMARY_OFFER_TOKENS", 3000, minimum=1)
 FIRST_TOKEN_TIMEOUT_SECONDS = env_float("FIRST_TOKEN_TIMEOUT_SECONDS", 30.0, minimum=0.1)
 STALL_TIMEOUT_SECONDS = env_float("STALL_TIMEOUT_SECONDS", 30.0, minimum=0.1)
 GENERATION_TIMEOUT_SECONDS = env_float("GENERATION_TIMEOUT_SECONDS", 600.0, minimum=1)

@@ -174,7 +174,14 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         confirmed = frame.confirm or self.visitor.credential.kind != "session"
         match frame:
             case frames.TurnCreate():
-                order = Order(frame.text, frame.model, frame.temperature, frame.max_output_tokens, confirmed)
+                order = Order(
+                    frame.text,
+                    frame.model,
+                    frame.temperature,
+                    frame.max_output_tokens,
+                    confirmed,
+                    frame.history,
+                )
                 return turns.start_turn(
                     user_id=user_id, conversation_id=conversation_id, turn_id=frame.turn_id, order=order
                 )
@@ -189,16 +196,23 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
                         frame.model,
                         max_output_tokens=frame.max_output_tokens,
                         confirmed=confirmed,
+                        history=frame.history,
                     ),
                 )
             case frames.TurnRegenerate():
-                order = Order("", frame.model, frame.temperature, frame.max_output_tokens, confirmed)
+                order = Order(
+                    "", frame.model, frame.temperature, frame.max_output_tokens, confirmed, frame.history
+                )
                 version: turns.Version = "regenerate"
             case frames.TurnRetry():
-                order = Order(max_output_tokens=frame.max_output_tokens, confirmed=confirmed)
+                order = Order(
+                    max_output_tokens=frame.max_output_tokens, confirmed=confirmed, history=frame.history
+                )
                 version = "retry"
             case frames.TurnContinue():
-                order = Order(max_output_tokens=frame.max_output_tokens, confirmed=confirmed)
+                order = Order(
+                    max_output_tokens=frame.max_output_tokens, confirmed=confirmed, history=frame.history
+                )
                 version = "continue"
         return turns.start_version(
             user_id=user_id,

@@ -32,6 +32,7 @@ class TurnCreate(Frame):
     model: str = ""
     temperature: float | None = None
     max_output_tokens: int | None = None
+    history: bool = True
     confirm: bool = False
 
 
@@ -61,6 +62,7 @@ class TurnRetry(Frame):
     turn_id: uuid.UUID
     generation_id: uuid.UUID
     max_output_tokens: int | None = None
+    history: bool = True
     confirm: bool = False
 
 
@@ -69,6 +71,7 @@ class TurnContinue(Frame):
     turn_id: uuid.UUID
     generation_id: uuid.UUID
     max_output_tokens: int | None = None
+    history: bool = True
     confirm: bool = False
 
 
@@ -79,6 +82,7 @@ class TurnRegenerate(Frame):
     model: str = ""
     temperature: float | None = None
     max_output_tokens: int | None = None
+    history: bool = True
     confirm: bool = False
 
 
@@ -89,6 +93,7 @@ class TurnEdit(Frame):
     text: str
     model: str = ""
     max_output_tokens: int | None = None
+    history: bool = True
     confirm: bool = False
 
 

@@ -11,7 +11,9 @@ from billing.errors import BudgetExceeded, BudgetName
 from billing.holds import HoldRequest
 from billing.previews import Preview, preview_hold
 from billing.receipts import usd
+from conversations.context import History
 from conversations.exceptions import Conflict
+from conversations.leaner import fits, smaller_contexts
 from conversations.models.ids import new_id
 from conversations.outcomes import NEW_CONVERSATION, PERIODS, WHOSE, refusal_options
 from llm.messages import ChatRequest
@@ -44,9 +46,18 @@ def needs_confirmation(nearest: tuple[int, BudgetName] | None) -> bool:
 
 
 def ways_out(
-    error: BudgetExceeded, request: HoldRequest, chat: ChatRequest, *, now: datetime
+    error: BudgetExceeded,
+    request: HoldRequest,
+    chat: ChatRequest,
+    profile: Profile,
+    *,
+    history: History | None,
+    now: datetime,
 ) -> list[dict[str, Any]]:
-    """The options of a refusal: only what would let this message through now, and waiting."""
+    """The options of a refusal: only what would let this message through now, and waiting.
+
+    ``history`` is what could be summarised; None where the question does not follow what is shown.
+    """
     options = [
         option
         for option in refusal_options(error)
@@ -54,17 +65,17 @@ def ways_out(
         or (option["action"] == "shorter_answer" and _is_useful(request, option["max_output_tokens"], now))
     ]
     at = sum(option["action"] == "shorter_answer" for option in options)
-    options[at:at] = [*_other_models(request, now), *_new_conversation(request, chat, now)]
+    options[at:at] = [
+        *smaller_contexts(request, chat, profile, history, now),
+        *_other_models(request, now),
+        *_new_conversation(request, chat, profile, now),
+    ]
     return options
-
-
-def _fits(request: HoldRequest, now: datetime) -> bool:
-    return preview_hold(request, now=now).output_cap_tokens is not None
 
 
 def _is_useful(request: HoldRequest, output_tokens: int, now: datetime) -> bool:
     shorter = replace(request, wanted_output_tokens=output_tokens, minimum_output_tokens=1)
-    return output_tokens >= SHORTEST_OFFERED_TOKENS and _fits(shorter, now)
+    return output_tokens >= SHORTEST_OFFERED_TOKENS and fits(shorter, now)
 
 
 def _other_models(request: HoldRequest, now: datetime) -> Iterator[dict[str, Any]]:
@@ -88,12 +99,10 @@ def _other_models(request: HoldRequest, now: datetime) -> Iterator[dict[str, Any
         yield {"action": "model", "label": label, "model": profile.model_id, "cost_usd": cost}
 
 
-def _new_conversation(request: HoldRequest, chat: ChatRequest, now: datetime) -> Iterator[dict[str, Any]]:
+def _new_conversation(
+    request: HoldRequest, chat: ChatRequest, profile: Profile, now: datetime
+) -> Iterator[dict[str, Any]]:
     alone = replace(chat, system="", messages=tuple(one for one in chat.messages if one.role == "user")[-1:])
-    encoding, percent = next(
-        ((one.encoding, one.estimate_percent) for one in list_profiles() if one.model_id == request.model),
-        ("o200k_base", 100),
-    )
-    tokens = estimate_upper(estimate_input_tokens(alone, encoding), percent)
-    if _fits(replace(request, conversation_id=new_id(), input_tokens=min(tokens, request.input_tokens)), now):
+    tokens = estimate_upper(estimate_input_tokens(alone, profile.encoding), profile.estimate_percent)
+    if fits(replace(request, conversation_id=new_id(), input_tokens=min(tokens, request.input_tokens)), now):
         yield NEW_CONVERSATION

@@ -48,6 +48,7 @@ async def send_plainly(request: HttpRequest) -> HttpResponse:
             request.POST.get("model", ""),
             max_output_tokens=_number(request.POST.get("max_output_tokens", "")),
             confirmed=request.POST.get("confirm") == "1",
+            history=request.POST.get("history") != "0",
         ),
     )
     try:

@@ -44,6 +44,7 @@ class Order:
     temperature: float | None = None  # None = the model's default
     max_output_tokens: int | None = None  # None = the model's default length
     confirmed: bool = True  # False: refuse with confirm_required when a hard budget would come near its end
+    history: bool = True  # False: without the earlier messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,13 @@ def queue_generation(
     profile = choose_profile(order.model, last=place.model, user_id=place.owner_id)
     temperature = choose_temperature(order.temperature, profile)
     wanted = choose_length(order.max_output_tokens, profile)
+    if not order.history:
+        history = History()
     context = _context(place, question, history, profile, temperature, wanted, continues)
     # What the provider will count may be more than what is counted here.
     input_tokens = estimate_upper(context.input_tokens, profile.estimate_percent)
-    hold = _hold(place, generation_id, profile, context.request, input_tokens, wanted, now)
+    summarisable = history if question.is_new and question.parent_id == place.head_id else None
+    hold = _hold(place, generation_id, profile, context.request, summarisable, input_tokens, wanted, now)
     if not order.confirmed:
         estimate = estimate_of(profile.model_id, input_tokens, hold.output_cap_tokens)
         check_confirmation(hold.nearest_limit, estimate)
@@ -229,6 +233,7 @@ def _hold(
     generation_id: uuid.UUID,
     profile: Profile,
     chat_request: ChatRequest,
+    history: History | None,
     input_tokens: int,
     wanted: int,
     now: datetime,
@@ -253,7 +258,7 @@ def _hold(
         raise BudgetRefused(
             "budget_exceeded",
             describe_refusal(error, now),
-            options=ways_out(error, request, chat_request, now=now),
+            options=ways_out(error, request, chat_request, profile, history=history, now=now),
             resets_at=error.resets_at,
             estimate=estimate_of(profile.model_id, input_tokens, wanted),
         ) from error

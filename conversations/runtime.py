@@ -87,6 +87,10 @@ class Runtime:
         task.add_done_callback(self._run_done)
         return task
 
+    def run_aside(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run what is no answer and belongs to no connection; it is cancelled when the process ends."""
+        self._keep(coroutine)
+
     def _run_done(self, task: asyncio.Task[None]) -> None:
         self._runs.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.utils import timezone
@@ -21,17 +21,25 @@ from conversations.history import history_of
 from conversations.limits import CONFIRM_PERCENT
 from conversations.models import Conversation
 from conversations.outcomes import describe_refusal
+from conversations.parts import Parts
+from llm.profiles import Profile
 from llm.tokens import estimate_upper
 
 
 @dataclass(frozen=True, slots=True)
 class SendPreview:
-    """``dropped_turns`` earlier questions that do not fit into the context any more."""
+    """``input_tokens`` as held; ``context`` what would be sent, counted here."""
 
     input_tokens: int
     wanted_output_tokens: int
-    dropped_turns: int
+    context: Context
+    profile: Profile
     hold: Preview
+
+    @property
+    def parts(self) -> Parts:
+        """What the input consists of, as held."""
+        return self.context.parts.scaled(self.input_tokens)
 
     def data(self) -> dict[str, Any]:
         """As the page reads it. Amounts in tokens, or USD as a decimal string."""
@@ -41,7 +49,8 @@ class SendPreview:
             "max_output_tokens": hold.output_cap_tokens or self.wanted_output_tokens,
             "is_cut": hold.output_cap_tokens not in (None, self.wanted_output_tokens),
             "cost_usd": None if refusal else usd(hold.cost_nanousd),
-            "dropped_turns": self.dropped_turns,
+            "dropped_turns": self.context.dropped_turns,
+            "breakdown": asdict(self.parts),
             "leaves": None if refusal else _leaves(hold.tightest, hold.remaining_after),
             "confirm": refusal is None and hold.percent_after >= CONFIRM_PERCENT,
             "refusal": None,
@@ -74,7 +83,24 @@ def preview_send(
     max_output_tokens: int | None = None,
 ) -> SendPreview:
     """Raises Invalid and Unavailable as the send would."""
-    text = clean_text(text)
+    return preview_question(
+        user_id=user_id,
+        conversation=conversation,
+        text=clean_text(text),
+        model=model,
+        max_output_tokens=max_output_tokens,
+    )
+
+
+def preview_question(
+    *,
+    user_id: int,
+    conversation: Conversation,
+    text: str,
+    model: str = "",
+    max_output_tokens: int | None = None,
+) -> SendPreview:
+    """The same of a question that may still be empty."""
     profile = choose_profile(model, last=conversation.model, user_id=user_id)
     wanted = choose_length(max_output_tokens, profile)
     head = conversation.head_turn
@@ -105,4 +131,4 @@ def preview_send(
         minimum_output_tokens=min(profile.minimum_output_tokens, wanted),
         lease_seconds=1.0,
     )
-    return SendPreview(input_tokens, wanted, context.dropped_turns, preview_hold(request))
+    return SendPreview(input_tokens, wanted, context, profile, preview_hold(request))

@@ -21,6 +21,7 @@ from conversations.hints import ended_notice, tell_worker
 from conversations.models import Conversation, Generation, State
 from conversations.state_log import log_end, log_state
 from conversations.stream_log import read_log
+from conversations.summary_sweep import sweep_summaries
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class Swept:
     revived: int = 0
     woken: int = 0
     told: int = 0
+    summaries: int = 0
     expired_holds: int = 0
     deleted: int = 0
 
@@ -58,6 +60,7 @@ def sweep_once() -> Swept:
     # What was just revived is due at once.
     for generation in Generation.objects.due(timezone.now()).order_by("pk")[:LIMIT]:
         swept.told += _tell(generation)
+    swept.summaries = sweep_summaries(limit=LIMIT)
     swept.expired_holds = len(expire_holds(limit=LIMIT))
     expire_grants(limit=LIMIT)
     fold_pending()

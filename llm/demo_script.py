@@ -87,8 +87,22 @@ SCRIPT: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
+CONDENSE = "Summarise this conversation"
+_ASKED = re.compile(r"^User: (.{1,100})", re.MULTILINE)
+_BEFORE = re.compile(r"^Summary of what came before:\n(.+?)(?:\n\n|$)", re.MULTILINE | re.DOTALL)
+
+
+def _condensed(transcript: str) -> str:
+    """What was asked, in order: as much of a summary as a script can make."""
+    before = _BEFORE.search(transcript)
+    asked = "; ".join(f"“{question.strip()}”" for question in _ASKED.findall(transcript))
+    return (f"{before[1]} Then: " if before else "So far the user has asked: ") + f"{asked}."
+
+
 def friendly_answer(question: str) -> str:
-    """Markdown that suits the question: code, a table, a greeting, thanks or an explanation."""
+    """Markdown that suits the question: code, a table, a greeting, thanks, a summary or an explanation."""
+    if question.startswith(CONDENSE):
+        return _condensed(question)
     lowered = question.strip().lower()
     for pattern, answer in SCRIPT:
         if pattern.search(lowered):

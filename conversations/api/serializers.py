@@ -237,6 +237,9 @@ class _LimitFields(serializers.Serializer[Any]):
     max_output_tokens = serializers.IntegerField(
         required=False, allow_null=True, default=None, min_value=-TOKENS_LIMIT, max_value=TOKENS_LIMIT
     )
+    history = serializers.BooleanField(
+        required=False, default=True, help_text="False: without the earlier messages."
+    )
     confirm = serializers.BooleanField(
         required=False,
         default=False,

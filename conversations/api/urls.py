@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 
 from conversations.api.base import UnknownPath
+from conversations.api.context_views import ContextView, SummaryView
 from conversations.api.conversation_views import (
     ConversationsView,
     ConversationView,
@@ -31,6 +32,8 @@ TURN = "turns/<uuid:turn_id>/"
 urlpatterns = [
     path("conversations/", ConversationsView.as_view(), name="api-conversations"),
     path(CONVERSATION, ConversationView.as_view(), name="api-conversation"),
+    path(f"{CONVERSATION}context/", ContextView.as_view(), name="api-context"),
+    path(f"{CONVERSATION}summary/", SummaryView.as_view(), name="api-summary"),
     path(f"{CONVERSATION}status/", StatusView.as_view(), name="api-status"),
     path(f"{CONVERSATION}export/", ExportView.as_view(), name="api-export"),
     path(f"{CONVERSATION}messages/", MessagesView.as_view(), name="api-messages"),

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from billing.errors import BudgetExceeded, PriceUnknown
 from billing.models import Bucket, Hold
-from billing.previews import preview_hold
+from billing.previews import fit_in_turn, preview_hold
 from tests.billing import play
 
 pytestmark = pytest.mark.django_db
@@ -41,3 +43,22 @@ def test_without_a_hard_limit_nothing_is_tight() -> None:
     play.budget(None)
     preview = preview_hold(play.request(), now=play.NOON)
     assert (preview.tightest, preview.percent_after, preview.remaining_after) == (None, 0, None)
+
+
+def test_it_says_whether_two_calls_fit_one_after_the_other() -> None:
+    play.budget(700)
+    request = play.request()  # 100 in, 400 out
+    assert fit_in_turn(request, request, now=play.NOON)
+    small = replace(request, wanted_output_tokens=150)
+    long = replace(request, minimum_output_tokens=400)
+    assert fit_in_turn(small, replace(long, minimum_output_tokens=350), now=play.NOON)
+    assert not fit_in_turn(small, long, now=play.NOON)
+    assert not fit_in_turn(replace(request, input_tokens=800), request, now=play.NOON)
+    assert not Hold.objects.exists()
+
+
+def test_calls_of_two_models_meet_their_own_budgets() -> None:
+    play.budget(500, model="demo:large")
+    large = replace(play.request(), model="demo:large", minimum_output_tokens=400)
+    assert not fit_in_turn(large, large, now=play.NOON)
+    assert fit_in_turn(replace(large, model="demo:small"), large, now=play.NOON)

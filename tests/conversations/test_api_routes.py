@@ -53,7 +53,7 @@ def objects(conversation: Conversation) -> dict[str, uuid.UUID]:
         model="demo:0-1-0",
         wanted_output_tokens=1,
         state=State.COMPLETED,
-        text="Hi",
+        text="Hi there. " * 100,  # enough to be summarised
     )
     turn.save()
     Conversation.objects.filter(pk=conversation.pk).update(head_turn=turn)
