@@ -21,7 +21,10 @@ class RecordedRequest:
     target: str
     headers: dict[str, str]
     body: bytes
-    arrived_at: float
+    arrived_at: float  # of the event loop's clock
+    arrived_unix: float = field(default_factory=time.time)
+    status: int = 0  # of the reply; 0 while there is none
+    reply_headers: dict[str, str] = field(default_factory=dict)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     closed_at: float | None = None
     finished: bool = False  # the answer was sent to its end
@@ -187,6 +190,7 @@ class _Connection(asyncio.Protocol):
     async def _play(self, request: RecordedRequest) -> bool:
         """Whether the whole answer was sent and the connection may serve again."""
         reply = await self.server.handler(request)
+        request.status, request.reply_headers = reply.status, reply.headers
         if not await self._run(reply.before_headers, request, chunked=False):
             return False
         head = [f"HTTP/1.1 {reply.status} {REASONS.get(reply.status, 'Status')}"]

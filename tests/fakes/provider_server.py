@@ -46,6 +46,7 @@ class ProviderServer(HttpServer):
         ignore_cap: bool = False,
         extra_prompt_tokens: int = 0,
         fault_percent: float = 0.0,
+        hint_seconds: float | None = None,
         seed: int = 0,
         timestamps: bool = False,
     ) -> None:
@@ -53,6 +54,7 @@ class ProviderServer(HttpServer):
         self.ignore_cap = ignore_cap
         self.extra_prompt_tokens = extra_prompt_tokens
         self.fault_percent = fault_percent
+        self.hint_seconds = hint_seconds
         self.timestamps = timestamps
         self.random = random.Random(seed)
         self.scripts: deque[Reply] = deque()
@@ -81,6 +83,9 @@ class ProviderServer(HttpServer):
             {
                 "path": request.path,
                 "body": request.json if request.body else None,
+                "arrived_at": request.arrived_unix,
+                "status": request.status,
+                "retry_after": request.reply_headers.get("Retry-After"),
                 "closed_at": request.closed_at,
                 "finished": request.finished,
             }
@@ -112,7 +117,8 @@ class ProviderServer(HttpServer):
         self.attempts[question] += 1
         attempt = self.attempts[question]
         if self.random.random() * 100 < self.fault_percent:
-            return _error(dialect, self.random.choice(["429", "503"]), None)
+            hint = self.random.choice([None, self.hint_seconds])
+            return _error(dialect, self.random.choice(["429", "503"]), hint)
         refusal = name.status(attempt) or name.fault("daily", attempt) or name.fault("credit", attempt)
         if refusal is not None:
             return _error(dialect, refusal.word, refusal.number)
@@ -203,6 +209,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         ignore_cap=arguments.ignore_cap,
         extra_prompt_tokens=arguments.extra_prompt_tokens,
         fault_percent=arguments.fault_percent,
+        hint_seconds=arguments.hint_seconds,
         seed=arguments.seed,
         timestamps=arguments.timestamps,
     )
@@ -221,6 +228,7 @@ def main() -> None:
     parser.add_argument("--ignore-cap", action="store_true", help="send more tokens than asked for")
     parser.add_argument("--extra-prompt-tokens", type=int, default=0, help="report so many more")
     parser.add_argument("--fault-percent", type=float, default=0.0, help="429 or 503 at random")
+    parser.add_argument("--hint-seconds", type=float, help="half of them say when to come again")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timestamps", action="store_true", help="NUMBER:UNIX_TIME as tokens")
     asyncio.run(_serve(parser.parse_args()))

@@ -1,0 +1,198 @@
+"""A site of many real processes that may be killed at any time, and a provider of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from chatsite.launcher.address import Address
+from chatsite.launcher.supervisor import web_command, worker_command
+from chatsite.valkey import find_free_port
+from tests.billing.processes import database_url
+from tests.chaos.fuses import Order
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 120.0
+
+
+class Fork:
+    """A web server or a worker; ``ended`` is set when it is gone, whoever killed it."""
+
+    def __init__(self, name: str, pid: int, log: Path) -> None:
+        self.name, self.pid, self.log = name, pid, log
+        self.ended = threading.Event()
+        self.port = 0
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """To the whole session: a worker's beat goes with it."""
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return
+
+    def terminate(self) -> None:
+        if not self.ended.is_set():
+            os.kill(self.pid, signal.SIGTERM)
+
+    def read_log(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+
+
+class World:
+    """``with World(folder) as world``: forks webs and workers on the database and Valkey of this process."""
+
+    def __init__(self, folder: Path, *, redis_url: str, provider: tuple[str, ...] = (), **environment: str):
+        self.folder = folder
+        self.forks: list[Fork] = []
+        self.upstream = Upstream(*provider)
+        self._births: queue.Queue[Fork] = queue.Queue()
+        self._lock = threading.Lock()
+        self._ready = threading.Event()
+        self._counter: Counter[str] = Counter()
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+        self._zygote = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.zygote"],
+            cwd=ROOT,
+            env={
+                **inherited,
+                "DJANGO_SETTINGS_MODULE": "tests.chaos.settings",
+                "SECRET_KEY": "tests-only",
+                "CHATSITE_DATA_DIR": str(folder),
+                "DATABASE_URL": database_url(),
+                "REDIS_URL": redis_url,
+                "DEMO_MODEL": "1",
+                "CELERY_SKIP_CHECKS": "1",
+                "LEASE_SECONDS": "4",
+                "SWEEP_INTERVAL_SECONDS": "0.5",
+                "WORKER_THREADS": "4",
+                "OPENAI_API_KEY": "sk-test",
+                "OPENAI_BASE_URL": f"{self.upstream.url}/v1",
+                **environment,
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=(folder / "zygote.log").open("ab"),
+            text=True,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def __enter__(self) -> World:
+        if not self._ready.wait(START_SECONDS):
+            raise AssertionError(f"no processes can be forked:\n{(self.folder / 'zygote.log').read_text()}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for fork in self.forks:
+            fork.kill()
+        assert self._zygote.stdin is not None
+        self._zygote.stdin.close()
+        try:
+            self._zygote.wait(10)
+        except subprocess.TimeoutExpired:
+            self._zygote.kill()
+            self._zygote.wait()
+        self.upstream.stop()
+
+    def start_web(self, *, fuse: Order | None = None) -> Fork:
+        """Does not wait until it is ready: ``wait_for_web`` does."""
+        port = find_free_port()
+        web = self._fork(f"web-{port}", web_command(Address("127.0.0.1", port)), fuse)
+        web.port = port
+        return web
+
+    def start_worker(
+        self, *, fuse: Order | None = None, queues: str = "celery,sweep", beat: bool = True
+    ) -> Fork:
+        self._counter["worker"] += 1
+        name = f"worker-{self._counter['worker']}"
+        words = [word for word in worker_command() if beat or word != "--beat"]
+        if beat:
+            words += ["--schedule", str(self.folder / f"{name}.beat")]
+        return self._fork(name, [*words, "--queues", queues, "-n", f"{name}@%h"], fuse)
+
+    def wait_for_web(self, web: Fork) -> Fork:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and not web.ended.is_set():
+            try:
+                with urllib.request.urlopen(f"http://{web.address}/healthz", timeout=5):
+                    return web
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.05)
+        raise AssertionError(f"{web.name} did not start:\n{web.read_log()}")
+
+    def logs(self, characters: int = 3000) -> str:
+        parts = [f"--- {fork.name}\n{fork.read_log()[-characters:]}" for fork in self.forks]
+        return "\n".join([*parts, (self.folder / "zygote.log").read_text()[-characters:]])
+
+    def _fork(self, name: str, command: list[str], fuse: Order | None) -> Fork:
+        log = self.folder / f"{name}.log"
+        order = {
+            "name": name,
+            "command": command,
+            "log": str(log),
+            "fuse": asdict(fuse) if fuse is not None else None,
+        }
+        with self._lock:
+            assert self._zygote.stdin is not None
+            self._zygote.stdin.write(json.dumps(order) + "\n")
+            self._zygote.stdin.flush()
+            return self._births.get(timeout=START_SECONDS)
+
+    def _listen(self) -> None:
+        assert self._zygote.stdout is not None
+        by_pid: dict[int, Fork] = {}
+        for line in self._zygote.stdout:
+            told: dict[str, Any] = json.loads(line)
+            if "ready" in told:
+                self._ready.set()
+            elif "forked" in told:
+                name, pid = told["name"], told["forked"]
+                by_pid[pid] = fork = Fork(name, pid, self.folder / f"{name}.log")
+                self.forks.append(fork)
+                self._births.put(fork)
+            elif (ended := by_pid.get(told["ended"])) is not None:
+                ended.ended.set()
+
+
+class Upstream:
+    """The scripted provider, a process of its own."""
+
+    def __init__(self, *options: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.fakes.provider_server", "--port", "0", *options],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().split()[-1]
+
+    def calls(self) -> dict[str, list[dict[str, Any]]]:
+        """Every call that arrived, in order, by the question it asked."""
+        with urllib.request.urlopen(f"{self.url}/requests", timeout=60) as answer:
+            found: list[dict[str, Any]] = json.load(answer)
+        calls: dict[str, list[dict[str, Any]]] = {}
+        for call in found:
+            calls.setdefault(call["body"]["messages"][-1]["content"], []).append(call)
+        return calls
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
