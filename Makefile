@@ -1,5 +1,5 @@
 # `make help` lists what there is. Everything works with Python 3.11 or newer and nothing else.
-.PHONY: help setup setup-dev run test test-long test-live check bench bench-stream bench-ledger
+.PHONY: help setup setup-dev run test test-long test-live check bench bench-stream bench-ledger crash-points
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -48,3 +48,7 @@ bench-stream: setup-dev ## added time per token at 100 streams, beside a bare re
 bench-ledger: setup-dev ## calls held and settled per second, beside bare SQL, on SQLite and PostgreSQL
 	@$(VENV_PYTHON) -m tests.bench.ledger $(ARGS)
 	@$(VENV_PYTHON) -m tests.postgres $(VENV_PYTHON) -m tests.bench.ledger $(ARGS)
+
+crash-points: setup-dev ## SIGKILL at each named point of an answer's life, on SQLite and PostgreSQL
+	@$(VENV_PYTHON) -m tests.chaos crash-points $(ARGS)
+	@$(VENV_PYTHON) -m tests.postgres $(VENV_PYTHON) -m tests.chaos crash-points $(ARGS)

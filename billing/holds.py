@@ -227,11 +227,22 @@ def _take(hold: Hold, found: Sequence[BucketRow], rates: Rates | None, now: date
         raise RuntimeError("a bucket changed under the hold's lock; nothing was taken")
 
 
-def dispatch_hold(hold_id: UUID, *, now: datetime | None = None) -> bool:
-    """Mark the hold before the provider is called. False = it is not open any more: do not send."""
+def dispatch_hold(hold_id: UUID, *, lease_seconds: float | None = None, now: datetime | None = None) -> bool:
+    """Mark the hold before the provider is called. False = it is not open any more: do not send.
+
+    ``lease_seconds``: the lease begins anew. A hold that had waited to the end of its lease would else be
+    settled by the sweep while its call is running.
+    """
+    now = now or timezone.now()
+    params: list[Any] = [sql.time_in(now)]
+    lease = ""
+    if lease_seconds is not None:
+        lease = ", lease_expires_at = %s"
+        params.append(sql.time_in(now + timedelta(seconds=lease_seconds)))
     changed = sql.run(
-        "UPDATE billing_hold SET state = 'dispatched', dispatched_at = %s WHERE id = %s AND state = 'open'",
-        (sql.time_in(now or timezone.now()), sql.uuid_in(hold_id)),
+        f"UPDATE billing_hold SET state = 'dispatched', dispatched_at = %s{lease}"
+        " WHERE id = %s AND state = 'open'",
+        [*params, sql.uuid_in(hold_id)],
     )
     return changed == 1
 

@@ -69,7 +69,7 @@ def _claim_prepared(prepared: Claim, owner: str, now: datetime) -> bool:
                 prepared.generation_id, owner=owner, lease_until=lease_until, now=now
             ):
                 return False
-            if not dispatch_hold(prepared.hold_id, now=now):
+            if not dispatch_hold(prepared.hold_id, lease_seconds=settings.LEASE_SECONDS, now=now):
                 raise _HoldGone
     except _HoldGone:
         return False
@@ -79,14 +79,15 @@ def _claim_prepared(prepared: Claim, owner: str, now: datetime) -> bool:
 def _prepare(generation: Generation, now: datetime) -> Claim:
     profile = get_profile(generation.model)
     hold_id = generation.hold_id
-    if hold_id is None or not dispatch_hold(hold_id, now=now):
+    lease = settings.LEASE_SECONDS
+    if hold_id is None or not dispatch_hold(hold_id, lease_seconds=lease, now=now):
         hold = hold_attempt(generation, profile, key=f"{generation.pk}:{generation.epoch}:again", now=now)
         hold_id = hold.pk
         Generation.objects.filter(pk=generation.pk).update(
             hold_id=hold_id, output_cap_tokens=hold.output_cap_tokens
         )
         generation.hold_id, generation.output_cap_tokens = hold_id, hold.output_cap_tokens
-        dispatch_hold(hold_id, now=now)
+        dispatch_hold(hold_id, lease_seconds=lease, now=now)
     # The context may have been changed since: no more is sent than was held.
     most, is_trimmed = generation.input_estimate_tokens, generation.remedy == Remedy.TRIMMED
     context = context_of(generation, profile, most_input_tokens=most // 2 if is_trimmed else most)

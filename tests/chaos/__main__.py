@@ -1,4 +1,4 @@
-"""``python -m tests.chaos PROGRAMME …``: a site of its own, on SQLite or on ``DATABASE_URL``, that is ill-treated.
+"""``python -m tests.chaos PROGRAMME …``: ill-treats a site of its own, on SQLite or on ``DATABASE_URL``.
 
     crash-points --seeds 10      a kill at each named point, by each seed
 

@@ -26,8 +26,9 @@ from conversations import turns
 from conversations.database import in_database
 from conversations.hints import RUN_GENERATION
 from conversations.models import Generation
+from conversations.queueing import Order
+from tests.chaos import fuses
 from tests.chaos.cast import offer, person, site_budget
-from tests.chaos.fuses import Order
 from tests.chaos.judge import Case, Witness, judge
 from tests.chaos.viewer import Shown, Viewer
 from tests.chaos.world import Fork, World
@@ -95,8 +96,8 @@ POINTS: dict[str, tuple[Way, ...]] = {
         Way(f"after:{FLUSH}", "either"),
     ),
     "checkpoint": (
-        Way(f"commit-before:{BEATS}", "either"),
-        Way(f"commit-after:{BEATS}", "either"),
+        Way(f"commit-before:{BEATS}", "either", passes=False),
+        Way(f"commit-after:{BEATS}", "either", passes=False),
     ),
     "finish": (
         Way("before:conversations.endings.finish", "either"),
@@ -192,9 +193,9 @@ class Wave:
         where = chance.choice(("web", "worker")) if way.where == "either" else way.where
         questions = chance.randint(1, 3)
         passes = chance.randint(1, questions) if way.passes and where != "sweeper" else 1
-        fuse = Order(way.trigger, str(self.witness), passes + (questions if way.again else 0))
+        fuse = fuses.Order(way.trigger, str(self.witness), passes + (questions if way.again else 0))
         if where == "sweeper":
-            victim_order = Order(
+            victim_order = fuses.Order(
                 chance.choice((f"commit-after:{BEATS}", f"after:{REQUEST}")), str(self.witness)
             )
             victim = await asyncio.to_thread(self.world.start_web, fuse=victim_order)
@@ -253,7 +254,7 @@ class Wave:
                 user_id=viewer.user_id,
                 conversation_id=viewer.conversation_id,
                 turn_id=turn_id,
-                order=turns.Order(text, model),
+                order=Order(text, model),
             )
             viewer.turns[str(turn_id)].generation_id = str(started.generation_id)
             await asyncio.to_thread(

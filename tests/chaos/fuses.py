@@ -184,8 +184,8 @@ def at_commit(path: str, act: Wrapper, *, when: str) -> None:
         pending.__dict__.pop("call", None)
         rollback(wrapper)
 
-    BaseDatabaseWrapper.commit = committing  # type: ignore[method-assign]
-    BaseDatabaseWrapper.rollback = rolling_back  # type: ignore[method-assign]
+    for name, method in (("commit", committing), ("rollback", rolling_back)):
+        setattr(BaseDatabaseWrapper, name, method)
 
 
 def inside(fuse: Fuse, number: int) -> Callable[[Any], Any]:

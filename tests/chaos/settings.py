@@ -1,4 +1,4 @@
-"""The product's own settings; ``CHAOS_DROP_PERCENT`` makes the channel layer lose that share of its events."""
+"""The product's own settings; with ``CHAOS_DROP_PERCENT`` the channel layer loses that share of events."""
 
 from __future__ import annotations
 

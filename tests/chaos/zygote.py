@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -20,20 +21,23 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.chaos.settings")
 
-import celery.apps.worker
-import celery.bin.worker
-import celery.worker
-import uvicorn.protocols.http.httptools_impl
-import uvicorn.protocols.websockets.websockets_sansio_impl
-import uvloop  # noqa: F401 - loaded before the forks
-
-import chatsite.asgi
-import chatsite.urls
-import conversations.tasks
-import llm.providers.openai_compatible
-from chatsite.celery import app  # noqa: F401 - loaded before the forks
+import conversations.broadcast
 from llm.tokens import load
 from tests.chaos import fuses
+
+# What webs and workers load, loaded before the forks.
+LOADED = (
+    "celery.apps.worker",
+    "celery.bin.worker",
+    "chatsite.asgi",
+    "chatsite.celery",
+    "chatsite.urls",
+    "conversations.tasks",
+    "llm.providers.openai_compatible",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.websockets.websockets_sansio_impl",
+    "uvloop",
+)
 
 
 def say(**values: Any) -> None:
@@ -75,6 +79,8 @@ def run(order: dict[str, Any]) -> None:
 
 
 def main() -> None:
+    for module in LOADED:
+        importlib.import_module(module)
     load("o200k_base")
     gc.collect()
     gc.freeze()

@@ -217,3 +217,13 @@ def test_one_that_cannot_be_swept_keeps_no_other_from_it(
 
     monkeypatch.setattr(waits, "revive_lapsed", fail_for_the_first)
     assert sweep_once().revived == 1
+
+
+def test_it_leaves_the_hold_of_a_call_alone_that_began_after_a_long_wait(alice: User, redis_url: str) -> None:
+    started = ask(alice)
+    past = timezone.now() - timedelta(seconds=1)
+    Hold.objects.update(lease_expires_at=past)  # nobody was there to begin it
+    claimed = claims.claim(started.generation_id, owner="a worker")
+    assert isinstance(claimed, attempts.Claim)
+    assert sweep_once().expired_holds == 0
+    assert Hold.objects.get(pk=claimed.hold_id).state == "dispatched"
