@@ -22,6 +22,7 @@ from chatsite.middleware import request_id_of  # noqa: E402
 from conversations.routing import websocket_urlpatterns  # noqa: E402
 from conversations.runtime import shut_down  # noqa: E402
 from llm.tokens import load  # noqa: E402
+from monitoring.watchdog import keep_watch  # noqa: E402
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -30,7 +31,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 async def lifespan(scope: Message, receive: Receive, send: Send) -> None:
     """Before the server ends, answers that are being written get time, and what came is kept."""
-    warming: asyncio.Task[object] | None = None
+    chores: list[asyncio.Task[object]] = []
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
@@ -38,11 +39,12 @@ async def lifespan(scope: Message, receive: Receive, send: Send) -> None:
             gc.collect()
             gc.freeze()
             # The first question must not wait for the tokenizer's tables.
-            warming = asyncio.create_task(asyncio.to_thread(load, "o200k_base"))
+            chores.append(asyncio.create_task(asyncio.to_thread(load, "o200k_base")))
+            chores.append(asyncio.create_task(keep_watch()))
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
-            if warming is not None:
-                warming.cancel()
+            for chore in chores:
+                chore.cancel()
             await shut_down(seconds=settings.DRAIN_SECONDS)
             await send({"type": "lifespan.shutdown.complete"})
             return

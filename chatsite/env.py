@@ -74,6 +74,18 @@ def env_float(name: str, default: float, *, minimum: float | None = None) -> flo
     return number
 
 
+def env_numbers(name: str, default: str) -> dict[str, float]:
+    """Comma-separated pairs ``word=number``."""
+    pairs = {}
+    for pair in env_list(name, default):
+        word, _, number = pair.partition("=")
+        try:
+            pairs[word.strip()] = float(number)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name} must be pairs such as word=0.5, not {pair!r}.") from error
+    return pairs
+
+
 def env_list(name: str, default: str = "") -> list[str]:
     """Comma-separated words, blanks dropped."""
     return [word.strip() for word in env_str(name, default).split(",") if word.strip()]

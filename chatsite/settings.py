@@ -11,12 +11,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import environ
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
 from chatsite.data_folder import REDIS_URL_FILE, SECRET_KEY_FILE, read_private
-from chatsite.env import BASE_DIR, env_bool, env_float, env_int, env_list, env_str, load_env_file
+from chatsite.env import BASE_DIR, env_bool, env_float, env_int, env_list, env_numbers, env_str, load_env_file
 from chatsite.logs import logging_config
 
 load_env_file()
@@ -61,6 +62,7 @@ INSTALLED_APPS = [
     "billing",
     "workspace",
     "conversations",
+    "monitoring",
     "chatsite",
 ]
 
@@ -141,6 +143,7 @@ CELERY_TASK_ROUTES = {
     "conversations.tasks.sweep": {"queue": "sweep"},
     "conversations.tasks.learn_estimates": {"queue": "sweep"},
     "conversations.tasks.roll_up_calls": {"queue": "sweep"},
+    "monitoring.tasks.*": {"queue": "sweep"},
 }
 SWEEP_INTERVAL_SECONDS = env_float("SWEEP_INTERVAL_SECONDS", 5.0, minimum=0.1)
 CELERY_BEAT_SCHEDULE = {
@@ -155,6 +158,26 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 120.0},
     },
+}
+# What operators are told of; the web processes watch over the worker itself.
+ALERT_INTERVAL_SECONDS = env_float("ALERT_INTERVAL_SECONDS", 30.0, minimum=0.1)
+CELERY_BEAT_SCHEDULE |= {
+    "beat-pulse": {
+        "task": "conversations.tasks.beat_pulse",
+        "schedule": ALERT_INTERVAL_SECONDS,
+        "options": {"expires": ALERT_INTERVAL_SECONDS * 2},
+    },
+    "watch": {
+        "task": "monitoring.tasks.watch",
+        "schedule": ALERT_INTERVAL_SECONDS,
+        "options": {"expires": ALERT_INTERVAL_SECONDS * 2},
+    },
+    "check-touched": {
+        "task": "monitoring.tasks.check_touched",
+        "schedule": 60.0,
+        "options": {"expires": 120.0},
+    },
+    "check-books": {"task": "monitoring.tasks.check_books", "schedule": crontab(hour="3", minute="17")},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 
@@ -301,6 +324,30 @@ TIKTOKEN_CACHE_DIR = DATA_DIR / "tiktoken"
 
 # --- Operators ----------------------------------------------------------------
 CALL_RECORD_DAYS = env_int("CALL_RECORD_DAYS", 30, minimum=2)
+# Rates are measured over the window and say nothing below so many calls.
+ALERT_WINDOW_SECONDS = env_float("ALERT_WINDOW_SECONDS", 900.0, minimum=60)
+ALERT_MIN_CALLS = env_int("ALERT_MIN_CALLS", 20, minimum=1)
+ALERT_ERROR_PERCENT = env_float("ALERT_ERROR_PERCENT", 1.0, minimum=0)
+ALERT_CODE_PERCENTS = env_numbers(
+    "ALERT_CODE_PERCENTS",
+    "bad_request=0.5,empty_answer=0.5,truncated=0.5,connection_failed=2,provider_error=2",
+)
+ALERT_FIRST_TOKEN_P95_SECONDS = env_float("ALERT_FIRST_TOKEN_P95_SECONDS", 2.0, minimum=0)
+ALERT_RATE_LIMITS_PER_HOUR = env_int("ALERT_RATE_LIMITS_PER_HOUR", 2, minimum=0)
+ALERT_BUDGET_PERCENTS = sorted(int(word) for word in env_list("ALERT_BUDGET_PERCENTS", "90,100"))
+ALERT_SLACK_PERCENT = env_float("ALERT_SLACK_PERCENT", 0.5, minimum=0)
+ALERT_SILENCE_SECONDS = env_float("ALERT_SILENCE_SECONDS", 90.0, minimum=1)
+# What is over must have been over for so long before operators hear of it.
+ALERT_RECOVERY_SECONDS = env_float("ALERT_RECOVERY_SECONDS", 300.0, minimum=0)
+ALERT_EMAILS = env_list("ALERT_EMAILS")
+ALERT_WEBHOOK_URL = env_str("ALERT_WEBHOOK_URL")
+# Hosts that the webhook may reach by plain http or at a private address.
+ALERT_WEBHOOK_HOSTS = env_list("ALERT_WEBHOOK_HOSTS")
+EMAIL_URL = env_str("EMAIL_URL")
+if EMAIL_URL:
+    vars().update(environ.Env.email_url_config(EMAIL_URL))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env_str("FROM_EMAIL", f"chatsite@{_public.hostname or 'localhost'}")
 OBJECTIVE_AVAILABILITY_PERCENT = env_float("OBJECTIVE_AVAILABILITY_PERCENT", 99.0, minimum=0)
 OBJECTIVE_FINAL_FAILURE_PERCENT = env_float("OBJECTIVE_FINAL_FAILURE_PERCENT", 0.1, minimum=0)
 OBJECTIVE_ANSWER_P95_SECONDS = env_float("OBJECTIVE_ANSWER_P95_SECONDS", 10.0, minimum=0)

@@ -18,7 +18,8 @@ from conversations import endings, events, fallbacks, waits
 from conversations.attempts import Ended
 from conversations.broadcast import conversation_topic, publish_from_thread, user_topic
 from conversations.hints import ended_notice, tell_worker
-from conversations.models import Conversation, Generation, State
+from conversations.models import Conversation, Generation, Pulse, State
+from conversations.models.pulse import SWEEPER
 from conversations.state_log import log_end, log_state
 from conversations.stream_log import read_log
 from conversations.summary_sweep import sweep_summaries
@@ -65,6 +66,7 @@ def sweep_once() -> Swept:
     expire_grants(limit=LIMIT)
     fold_pending()
     swept.deleted = Conversation.objects.forgotten(now).delete_limited(LIMIT)
+    Pulse.beat(SWEEPER)
     if any(asdict(swept).values()):
         logger.info("swept", extra=asdict(swept))
     return swept

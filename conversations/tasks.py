@@ -8,6 +8,7 @@ from celery import shared_task
 
 from conversations import call_hours, estimates, sweeper
 from conversations.hints import RUN_GENERATION
+from conversations.models.pulse import WORKER, Pulse
 from conversations.worker_loop import run_in_worker
 
 
@@ -30,3 +31,9 @@ def learn_estimates() -> None:
 def roll_up_calls() -> None:
     call_hours.roll_up_calls()
     call_hours.prune_calls()
+
+
+@shared_task(name="conversations.tasks.beat_pulse")  # type: ignore[untyped-decorator]  # celery ships no types
+def beat_pulse() -> None:
+    """Comes through the queue of the answers: silence means that retries wait."""
+    Pulse.beat(WORKER)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-APPS = ("chatsite", "conversations", "billing", "llm", "workspace")
+APPS = ("chatsite", "monitoring", "conversations", "billing", "llm", "workspace")
 LIMIT_PERCENT = 90.0
 WORST_FILES = 5
 

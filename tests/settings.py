@@ -17,6 +17,7 @@ from chatsite.valkey import LOOPBACK, find_free_port
 PROCESS = os.environ.get("PYTEST_XDIST_WORKER", "main")
 # What a developer has set for a real site must not change what the tests see.
 FOREIGN = [
+    "ALERT_EMAILS",
     "ALERT_WEBHOOK_URL",
     "ALLOWED_HOSTS",
     "ANTHROPIC_API_KEY",

@@ -6,6 +6,7 @@ from conversations.models.call import CallHour, CallRecord, LatencyHour, Measure
 from conversations.models.conversation import Conversation
 from conversations.models.generation import Generation
 from conversations.models.person import ApiKey, Preferences
+from conversations.models.pulse import Pulse
 from conversations.models.states import (
     CLAIMED_STATES,
     LIVE_STATES,
@@ -33,6 +34,7 @@ __all__ = [
     "LatencyHour",
     "Measure",
     "Preferences",
+    "Pulse",
     "Remedy",
     "State",
     "Summary",

@@ -16,7 +16,7 @@ READERS = re.compile(r'env_(?:str|bool|int|float|list)\(\s*"([A-Z_]+)"')
 def test_every_variable_that_is_read_is_described() -> None:
     described = set(re.findall(r"^#? ?([A-Z][A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     read = set()
-    for room in ("chatsite", "conversations", "billing", "llm", "workspace"):
+    for room in ("chatsite", "monitoring", "conversations", "billing", "llm", "workspace"):
         for path in (ROOT / room).rglob("*.py"):
             read |= set(READERS.findall(path.read_text(encoding="utf-8")))
     assert read - described == set()

@@ -1,0 +1,34 @@
+"""The watch of a web process over worker and sweeper: somebody must notice when they are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from django.conf import settings
+from django.db import connections
+
+from monitoring.delivery import deliver_pending
+from monitoring.incidents import watch_silence
+
+logger = logging.getLogger(__name__)
+
+
+async def keep_watch() -> None:
+    """Look every ALERT_INTERVAL_SECONDS until cancelled."""
+    while True:
+        await asyncio.sleep(settings.ALERT_INTERVAL_SECONDS)
+        try:
+            # Not in a database thread: a slow webhook must not keep the answers waiting.
+            await asyncio.to_thread(look)
+        except Exception:
+            logger.exception("the watch over worker and sweeper failed; it goes on")
+
+
+def look() -> None:
+    """Judge their silence; where something changed, deliver, because nobody else may be there to do it."""
+    try:
+        if watch_silence():
+            deliver_pending()
+    finally:
+        connections.close_all()
