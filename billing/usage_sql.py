@@ -114,7 +114,7 @@ _Condition = tuple[str, Any]
 
 
 def _source(asked: Asked, columns: Sequence[str]) -> _Query:
-    """Rows of (the columns, bearer, the sums), still to be added up."""
+    """Rows of (the columns, bearer, the sums), still to be added up: several may have the same key."""
     what = _what(asked)
     personal = asked.user_id is not None or asked.group_id is not None or asked.conversation_id is not None
     by_payer = "user_id" in columns or "group_id" in columns
@@ -153,6 +153,14 @@ def _select(table: str, columns: str, sums: str, conditions: Sequence[_Condition
     return _Query(f"SELECT {columns}, {sums} FROM {table} WHERE {where}", tuple(params))
 
 
+def _grouped(table: str, columns: Sequence[str], conditions: Sequence[_Condition]) -> _Query:
+    """The rollup's sums, added up already: less to carry to the next step than its rows."""
+    listed = ", ".join(f"r.{column}" for column in (*columns, "bearer"))
+    sums = ", ".join(f"CAST(SUM(r.{column}) AS BIGINT) AS {column}" for column in SUM_COLUMNS)
+    query = _select(f"{table} r", listed, sums, conditions)
+    return _Query(f"{query.text} GROUP BY {listed}", query.params)
+
+
 def _of_users(asked: Asked, columns: Sequence[str], what: Sequence[_Condition]) -> _Query:
     conditions: list[_Condition] = []
     if asked.user_id is not None:
@@ -163,7 +171,7 @@ def _of_users(asked: Asked, columns: Sequence[str], what: Sequence[_Condition]) 
     if asked.conversation_id is not None:
         conditions.append(("r.conversation_id = %s", sql.uuid_in(asked.conversation_id)))
     conditions += [_of("r.", condition) for condition in what]
-    return _select("billing_usagerollup r", _listed("r.", columns), _SUM_NAMES, conditions)
+    return _grouped("billing_usagerollup", columns, conditions)
 
 
 def _by_payer(asked: Asked, columns: Sequence[str]) -> _Query:
@@ -171,19 +179,14 @@ def _by_payer(asked: Asked, columns: Sequence[str]) -> _Query:
     months = whole_months(asked.first_day, asked.last_day)
     if months is None:
         pieces = [("r.local_day BETWEEN %s AND %s", _days(asked))]
-        parts = [_select(f"{USER_DAY.table} r", _listed("r.", columns), _SUM_NAMES, pieces)]
+        parts = [_grouped(USER_DAY.table, columns, pieces)]
     else:
         first, last = (sql.day_in(month) for month in months)
         after = sql.day_in((months[1] + timedelta(days=31)).replace(day=1))
         parts = [
-            _select(
-                f"{USER_MONTH.table} r",
-                _listed("r.", columns),
-                _SUM_NAMES,
-                [("r.month BETWEEN %s AND %s", (first, last))],
-            ),
+            _grouped(USER_MONTH.table, columns, [("r.month BETWEEN %s AND %s", (first, last))]),
             *(
-                _select(f"{USER_DAY.table} r", _listed("r.", columns), _SUM_NAMES, [edge])
+                _grouped(USER_DAY.table, columns, [edge])
                 for edge in (
                     ("r.local_day >= %s AND r.local_day < %s", (sql.day_in(asked.first_day), first)),
                     ("r.local_day >= %s AND r.local_day <= %s", (after, sql.day_in(asked.last_day))),
@@ -204,12 +207,7 @@ def _with_pending(
     """The rollup's rows and the entries that it does not hold yet; ``what`` holds of both."""
     return _together(
         [
-            _select(
-                f"{rollup.table} r",
-                _listed("r.", columns),
-                _SUM_NAMES,
-                [*folded, *(_of("r.", condition) for condition in what)],
-            ),
+            _grouped(rollup.table, columns, [*folded, *(_of("r.", condition) for condition in what)]),
             _pending(rollup, columns, [*pending, *(_of("e.", condition) for condition in what)]),
         ]
     )
@@ -217,8 +215,10 @@ def _with_pending(
 
 def _pending(rollup: SiteRollup, columns: Sequence[str], conditions: Sequence[_Condition]) -> _Query:
     listed = ", ".join(rollup.of_entry(column) for column in (*columns, "bearer"))
-    table = "billing_pendingrollup p JOIN billing_ledgerentry e ON e.id = p.entry_id"
-    return _select(table, listed, ", ".join(ADDENDS[column] for column in SUM_COLUMNS), conditions)
+    # CROSS JOIN: SQLite keeps the order of the tables, and must begin with the small one.
+    table = "billing_pendingrollup p CROSS JOIN billing_ledgerentry e"
+    joined: list[_Condition] = [("e.id = p.entry_id", ()), *conditions]
+    return _select(table, listed, ", ".join(ADDENDS[column] for column in SUM_COLUMNS), joined)
 
 
 def _together(parts: Sequence[_Query]) -> _Query:
@@ -226,10 +226,3 @@ def _together(parts: Sequence[_Query]) -> _Query:
         " UNION ALL ".join(part.text for part in parts),
         tuple(value for part in parts for value in part.params),
     )
-
-
-_SUM_NAMES = ", ".join(SUM_COLUMNS)
-
-
-def _listed(alias: str, columns: Sequence[str]) -> str:
-    return ", ".join(f"{alias}{column}" for column in (*columns, "bearer"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date, timedelta
 from uuid import UUID
 
@@ -36,7 +36,22 @@ class Sums:
     cost_nanousd: int = 0
 
     def __add__(self, other: Sums) -> Sums:
-        return Sums(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        if other is NOTHING:
+            return self
+        if self is NOTHING:
+            return other
+        return Sums(
+            self.calls + other.calls,
+            self.estimated_calls + other.estimated_calls,
+            self.unpriced_calls + other.unpriced_calls,
+            self.input_uncached_tokens + other.input_uncached_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.tool_prompt_tokens + other.tool_prompt_tokens,
+            self.output_visible_tokens + other.output_visible_tokens,
+            self.thinking_tokens + other.thinking_tokens,
+            self.cost_nanousd + other.cost_nanousd,
+        )
 
     @property
     def input_tokens(self) -> int:
