@@ -28,7 +28,7 @@ class Payer:
 def payer(user_id: int, *, now: datetime) -> Payer:
     """The user's account, made with the default plan if there is none yet."""
     for _ in range(2):
-        found = sql.rows(
+        found = sql.prepared_rows(
             "SELECT a.timezone, m.group_id FROM billing_account a"
             " LEFT JOIN billing_groupmember m ON m.user_id = a.user_id WHERE a.user_id = %s",
             (user_id,),

@@ -112,7 +112,7 @@ def applying(scopes: Sequence[tuple[str, str]], *, model: str | None, now: datet
     if model is not None:
         statement += " AND (b.model IS NULL OR b.model = %s)"
         params.append(model)
-    return [_read(row, now) for row in sql.rows(statement, params)]
+    return [_read(row, now) for row in sql.prepared_rows(statement, params)]
 
 
 def _read(row: tuple[object, ...], now: datetime) -> BucketRow:
@@ -154,7 +154,7 @@ def open_missing(found: Sequence[BucketRow], now: datetime) -> bool:
         start, end = period_of(row, now)
         if row.period != Period.NONE:
             end = _clipped_end(row.budget_id, start, end)
-        sql.run(
+        sql.prepared_run(
             "INSERT INTO billing_bucket (budget_id, unit, timezone, period_start, period_end, limit_units,"
             " limit_version, hard, posted, held, slack, drawn, notified_percent)"
             " SELECT id, unit, %s, %s, %s, limit_units, limit_version, hard, 0, 0, 0, 0, 0"
@@ -166,7 +166,7 @@ def open_missing(found: Sequence[BucketRow], now: datetime) -> bool:
 
 def _clipped_end(budget_id: int, start: datetime, end: datetime | None) -> datetime | None:
     """A clock that was set back may find a later bucket already there."""
-    later = sql.rows(
+    later = sql.prepared_rows(
         "SELECT MIN(period_start) FROM billing_bucket WHERE budget_id = %s AND period_start > %s",
         (budget_id, sql.time_in(start)),
     )[0][0]
@@ -189,7 +189,7 @@ def lock(found: Sequence[BucketRow], now: datetime) -> None:
     clause = sql.row_lock()
     if not clause or not found:
         return
-    fresh = sql.rows(
+    fresh = sql.prepared_rows(
         "SELECT id, posted, held, slack, limit_units, limit_version, hard, notified_percent, drawn"
         f" FROM billing_bucket WHERE id IN ({sql.marks(len(found))}) ORDER BY id{clause}",
         [row.bucket_id for row in found],
@@ -212,7 +212,7 @@ def lock(found: Sequence[BucketRow], now: datetime) -> None:
 
 def _refresh_grants(found: Sequence[BucketRow], now: datetime) -> None:
     """What grants can add, read anew under the locks of the buckets that draw from them."""
-    sums = sql.rows(
+    sums = sql.prepared_rows(
         "SELECT budget_id, SUM(remaining_units) FROM billing_grant WHERE remaining_units > 0"
         f" AND (expires_at IS NULL OR expires_at > %s) AND budget_id IN ({sql.marks(len(found))})"
         " GROUP BY budget_id",

@@ -195,7 +195,7 @@ def _insert(hold: Hold) -> bool:
             values[index] = sql.time_in(values[index])
         elif column == "local_day":
             values[index] = sql.day_in(values[index])
-    inserted = sql.run(_INSERT_HOLD, values)
+    inserted = sql.prepared_run(_INSERT_HOLD, values)
     hold._state.adding, hold._state.db = False, "default"
     return inserted == 1
 
@@ -214,11 +214,11 @@ def _take(hold: Hold, found: Sequence[BucketRow], rates: Rates | None, now: date
             draws.draw_shortage(row, amount, now=now)
     if not taken:
         return
-    sql.run(
+    sql.prepared_run(
         "INSERT INTO billing_holdline (hold_id, bucket_id, amount) VALUES " + sql.tuples(len(taken), 3), lines
     )
     amount_of = "CASE unit WHEN 'tokens' THEN %s ELSE %s END"
-    updated = sql.run(
+    updated = sql.prepared_run(
         f"UPDATE billing_bucket SET held = held + {amount_of} WHERE id IN ({sql.marks(len(taken))})"
         f" AND (NOT hard OR limit_units IS NULL OR posted + held + {amount_of} <= limit_units)",
         (tokens, money, *taken, tokens, money),
@@ -239,7 +239,7 @@ def dispatch_hold(hold_id: UUID, *, lease_seconds: float | None = None, now: dat
     if lease_seconds is not None:
         lease = ", lease_expires_at = %s"
         params.append(sql.time_in(now + timedelta(seconds=lease_seconds)))
-    changed = sql.run(
+    changed = sql.prepared_run(
         f"UPDATE billing_hold SET state = 'dispatched', dispatched_at = %s{lease}"
         " WHERE id = %s AND state = 'open'",
         [*params, sql.uuid_in(hold_id)],
@@ -253,7 +253,7 @@ def release_hold(hold_id: UUID, *, reason: str, now: datetime | None = None) -> 
     False = the hold was closed before; nothing changes then.
     """
     with sql.joined():
-        changed = sql.run(
+        changed = sql.prepared_run(
             "UPDATE billing_hold SET state = 'released', closed_at = %s, release_reason = %s"
             " WHERE id = %s AND state IN ('open', 'dispatched')",
             (sql.time_in(now or timezone.now()), reason[:80], sql.uuid_in(hold_id)),
@@ -279,7 +279,7 @@ def renew_holds(
         params: list[Any] = []
         for hold_id, output_tokens in chunk:
             params += (sql.uuid_in(hold_id), max(0, output_tokens))
-        renewed += sql.run(
+        renewed += sql.prepared_run(
             "UPDATE billing_hold SET lease_expires_at = %s, checkpoint_output_tokens ="
             " CASE WHEN lease.column2 > checkpoint_output_tokens THEN lease.column2"
             " ELSE checkpoint_output_tokens END"

@@ -90,7 +90,7 @@ def write(entry: LedgerEntry, moves: Sequence[Move]) -> list[BudgetEvent] | None
 
 
 def _insert_entry(entry: LedgerEntry) -> bool:
-    inserted = sql.run(
+    inserted = sql.prepared_run(
         _INSERT_ENTRY,
         (
             sql.uuid_in(entry.id),
@@ -135,7 +135,7 @@ def _insert_postings(entry: LedgerEntry, posting: Sequence[Move]) -> None:
     params: list[Any] = []
     for move in posting:
         params += (key, move.bucket_id, move.amount, move.over)
-    sql.run(
+    sql.prepared_run(
         "INSERT INTO billing_posting (entry_id, bucket_id, amount, over) VALUES "
         + sql.tuples(len(posting), 4),
         params,
@@ -149,7 +149,7 @@ def _update_buckets(moves: Sequence[Move]) -> None:
         notified = max(move.passed, default=move.notified_percent)
         params += (move.bucket_id, move.held, posted, move.over if move.posts else 0, notified)
     # Both engines name the columns of VALUES column1, column2, ...
-    changed = sql.run(
+    changed = sql.prepared_run(
         "UPDATE billing_bucket SET held = held - move.column2, posted = posted + move.column3,"
         " slack = slack + move.column4, notified_percent = move.column5"
         f" FROM (VALUES {sql.tuples(len(moves), 5)}) AS move WHERE billing_bucket.id = move.column1",
@@ -160,7 +160,7 @@ def _update_buckets(moves: Sequence[Move]) -> None:
 
 def _add_to_rollup(entry: LedgerEntry) -> None:
     usage = entry.kind == EntryKind.USAGE
-    sql.run(
+    sql.prepared_run(
         _UPSERT_ROLLUP,
         (
             entry.user_id,
@@ -178,7 +178,7 @@ def _add_to_rollup(entry: LedgerEntry) -> None:
             entry.cost_nanousd or 0,
         ),
     )
-    sql.run("INSERT INTO billing_pendingrollup (entry_id) VALUES (%s)", (sql.uuid_in(entry.id),))
+    sql.prepared_run("INSERT INTO billing_pendingrollup (entry_id) VALUES (%s)", (sql.uuid_in(entry.id),))
 
 
 def _record_passed(posting: Sequence[Move], now: datetime) -> list[BudgetEvent]:
@@ -203,7 +203,7 @@ def record_event(
     *, bucket_id: int, limit_version: int, kind: str, posted: int, limit_units: int, now: datetime
 ) -> BudgetEvent | None:
     """Insert the event unless it was recorded before: once per bucket, version of the limit and kind."""
-    inserted = sql.rows(
+    inserted = sql.prepared_rows(
         "INSERT INTO billing_budgetevent (bucket_id, limit_version, kind, posted, limit_units, created_at)"
         " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING id",
         (bucket_id, limit_version, kind, posted, limit_units, sql.time_in(now)),

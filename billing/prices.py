@@ -90,7 +90,7 @@ def find_tiers(model: str, now: datetime) -> tuple[Rates, ...]:
     A model without a price of its own has that of ``provider:*``, where there is one.
     """
     at = sql.time_in(now)
-    found = sql.rows(
+    found = sql.prepared_rows(
         f"SELECT {_COLUMNS} FROM billing_priceversion p WHERE p.model IN (%s, %s) AND p.valid_from <= %s"
         " AND (p.valid_to IS NULL OR p.valid_to > %s) ORDER BY p.above_input_tokens",
         (model, any_model_of(model), at, at),
@@ -128,7 +128,7 @@ def _rates_of(row: PriceVersion) -> Rates:
 
 def sibling_tiers(price_version_id: int) -> tuple[Rates, ...]:
     """All tiers of the version that this row belongs to, lowest first."""
-    found = sql.rows(
+    found = sql.prepared_rows(
         f"SELECT {_COLUMNS} FROM billing_priceversion o JOIN billing_priceversion p"
         " ON p.model = o.model AND p.valid_from = o.valid_from WHERE o.id = %s ORDER BY p.above_input_tokens",
         (price_version_id,),

@@ -98,7 +98,8 @@ def _settle(
     if only_lapsed:
         params.append(sql.time_in(now))
     with sql.joined():
-        won = sql.rows(_SETTLE.format(lapsed=" AND lease_expires_at <= %s" if only_lapsed else ""), params)
+        lapsed = " AND lease_expires_at <= %s" if only_lapsed else ""
+        won = sql.prepared_rows(_SETTLE.format(lapsed=lapsed), params)
         if not won:
             return _already(hold_id, lenient=only_lapsed)
         counts = usage or UsageCounts(input_uncached=won[0][10], output_visible=won[0][11])
@@ -168,7 +169,8 @@ def _moves(
     tokens = entry.total_tokens
     viable_money = 0 if rates is None else prices.upper_cost(rates, 0, viable_output_tokens)
     moves = []
-    for line in sql.rows(_LINES + sql.row_lock("k"), (sql.time_in(entry.created_at), sql.uuid_in(hold_id))):
+    key = (sql.time_in(entry.created_at), sql.uuid_in(hold_id))
+    for line in sql.prepared_rows(_LINES + sql.row_lock("k"), key):
         in_tokens = line[2] == Unit.TOKENS
         amount = tokens if in_tokens else entry.cost_nanousd or 0
         moves.append(
@@ -195,12 +197,12 @@ def give_back(hold_id: UUID) -> None:
     key = sql.uuid_in(hold_id)
     clause = sql.row_lock("k")
     if clause:
-        sql.rows(
+        sql.prepared_rows(
             "SELECT k.id FROM billing_holdline l JOIN billing_bucket k ON k.id = l.bucket_id"
             f" WHERE l.hold_id = %s ORDER BY k.id{clause}",
             (key,),
         )
-    returned = sql.rows(
+    returned = sql.prepared_rows(
         "UPDATE billing_bucket SET held = held - l.amount FROM billing_holdline l"
         " WHERE l.hold_id = %s AND l.bucket_id = billing_bucket.id RETURNING id, drawn",
         (key,),
@@ -215,7 +217,7 @@ def expire_holds(*, now: datetime | None = None, limit: int = 500) -> list[UUID]
     settled as estimated (input estimate and last checkpoint) and the house bears it.
     """
     now = now or timezone.now()
-    lapsed = sql.rows(
+    lapsed = sql.prepared_rows(
         "SELECT id, state FROM billing_hold WHERE state IN ('open', 'dispatched') AND lease_expires_at <= %s"
         " ORDER BY lease_expires_at LIMIT %s",
         (sql.time_in(now), limit),
@@ -232,7 +234,7 @@ def _close_lapsed(hold_id: UUID, state: str, now: datetime) -> bool:
         report = _Report(estimated=True, bearer=Bearer.HOUSE)
         return _settle(hold_id, usage=None, report=report, now=now, only_lapsed=True).created
     with sql.joined():
-        changed = sql.run(
+        changed = sql.prepared_run(
             "UPDATE billing_hold SET state = 'expired', closed_at = %s"
             " WHERE id = %s AND state = 'open' AND lease_expires_at <= %s",
             (sql.time_in(now), sql.uuid_in(hold_id), sql.time_in(now)),

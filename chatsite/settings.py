@@ -114,6 +114,8 @@ if _database["ENGINE"].endswith("sqlite3"):
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-32000;"
         " PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;",
     }
+# Off where a pooler hands each transaction another connection to PostgreSQL.
+PREPARED_STATEMENTS = env_bool("PREPARED_STATEMENTS", True)
 # Under ASGI each request has a thread of its own: a connection that outlives it would leak.
 _database["CONN_MAX_AGE"] = 0
 DATABASES = {"default": _database}
