@@ -254,17 +254,18 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             await in_database(turns.record_refused, refusal)
 
     async def _resume(self, frame: frames.StreamResume) -> None:
-        await self._catch_up(frame.generation_id, after_seq=frame.after_seq)
+        await self._catch_up(frame.generation_id, after_seq=frame.after_seq, epoch=frame.epoch)
 
     # --- Live streams ---------------------------------------------------------------
 
     async def _announce_live(self, generation: Generation) -> None:
         """Tell a new socket what is being written; the words wait until it says where it resumes."""
+        stream = self.runtime.stream_of(generation)
         if generation.state == State.WAITING:
-            await self.send_event(await in_database(waiting_event, generation))
-        self._attach(self.runtime.stream_of(generation), held=True)
+            stream.wait(await in_database(waiting_event, generation))
+        self._attach(stream, held=True)
 
-    async def _catch_up(self, generation_id: uuid.UUID, *, after_seq: int) -> None:
+    async def _catch_up(self, generation_id: uuid.UUID, *, after_seq: int, epoch: int | None = None) -> None:
         attachment = self.attachments.get(generation_id)
         if attachment is None:
             generation = await in_database(self._own_generation, generation_id)
@@ -275,7 +276,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
                 await self.send_event(await in_database(endings.ended_event_of, generation))
                 return
             attachment = self._attach(self.runtime.stream_of(generation))
-        attachment.resume(after_seq)
+        attachment.resume(after_seq, epoch)
         self._wake.set()
 
     def _own_generation(self, generation_id: uuid.UUID) -> Generation | None:
@@ -322,6 +323,9 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
                 self.on_event(event, from_elsewhere=True)
 
     def on_event(self, event: Event, *, from_elsewhere: bool = False) -> None:
+        if event["type"] == "generation.waiting":
+            self._wait(event)
+            return
         if not event["type"].startswith("notice."):
             task = asyncio.ensure_future(self.send_event(event))
             self._chores.append(task)
@@ -330,6 +334,18 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         generation_id = uuid.UUID(event["generation_id"])
         if generation_id in self._ended and event["type"] == "notice.ended":
             return
+        stream = self._stream_of(event)
+        if from_elsewhere or event["type"] == "notice.ended":
+            self.runtime.heed(stream, event)
+
+    def _wait(self, event: Event) -> None:
+        """The wait goes the way of the words, so that it comes after the attempt that it follows."""
+        if uuid.UUID(event["generation_id"]) not in self._ended:
+            self._stream_of(event).wait(event)
+
+    def _stream_of(self, event: Event) -> LiveStream:
+        """The attached stream that the event is about; attached now, when it was not."""
+        generation_id = uuid.UUID(event["generation_id"])
         known = self.attachments.get(generation_id)
         if known is None:
             stream = self.runtime.expect(
@@ -339,8 +355,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
                 model=event["model"],
             )
             known = self._attach(stream)
-        if from_elsewhere or event["type"] == "notice.ended":
-            self.runtime.heed(known.stream, event)
+        return known.stream
 
     async def send_event(self, event: Event) -> None:
         await self.base_send({"type": "websocket.send", "text": orjson.dumps(event).decode()})

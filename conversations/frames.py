@@ -101,6 +101,7 @@ class StreamResume(Frame):
     type: Literal["stream.resume"]
     generation_id: uuid.UUID
     after_seq: int = Field(ge=0)
+    epoch: int | None = Field(default=None, ge=0)  # of what the client has; None: not known
 
 
 class Ping(Frame):

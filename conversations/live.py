@@ -78,6 +78,12 @@ class LiveStream:
         self.waiting = None
         self._wake()
 
+    def wait(self, event: dict[str, Any]) -> None:
+        """The attempt of the event's epoch was put off. Nothing, when the next one has begun already."""
+        if self.end is None and event["epoch"] >= self.epoch:
+            self.waiting = event
+            self._wake()
+
     def append(self, text: str) -> None:
         self.deltas.append(text)
         for wake in self.watchers:
@@ -137,39 +143,49 @@ class LiveStream:
 class Attachment:
     """One reader's place in a live stream: which epoch it has announced and the last seq it has sent."""
 
-    __slots__ = ("_delta_prefix", "cursor", "epoch", "held", "is_over", "stream")
+    __slots__ = ("_delta_prefix", "cursor", "epoch", "held", "is_over", "stream", "waiting")
 
     def __init__(self, stream: LiveStream, *, held: bool = False) -> None:
         self.stream = stream
         self.epoch = 0
         self.cursor = 0
+        self.waiting: dict[str, Any] | None = None  # the wait that it has announced
         # The terminal event was handed out. It may come to the stream while the frames before it are sent.
         self.is_over = False
         # Held back until the reader has said from where to resume.
         self.held = held
         self._delta_prefix = f'{{"type":"delta","generation_id":"{stream.generation_id}","seq":'
 
-    def resume(self, after_seq: int) -> None:
-        """Continue after ``after_seq``. A number this generation has not reached yet starts it over."""
+    def resume(self, after_seq: int, epoch: int | None = None) -> None:
+        """Continue after ``after_seq`` of the epoch; None = the stream's present one.
+
+        A place that the answer has not reached starts it over, and so does one in an epoch that is gone.
+        """
         stream = self.stream
-        if after_seq == 0 or (stream.caught_up and after_seq > stream.seq):
-            self.epoch, self.cursor = 0, 0  # announced anew, so that the reader starts with nothing
-        else:
-            self.epoch, self.cursor = stream.epoch, after_seq
+        known = stream.epoch if epoch is None else epoch
+        is_beyond = stream.caught_up and (known, after_seq) > (stream.epoch, stream.seq)
+        if after_seq == 0 or is_beyond:
+            known, after_seq = 0, 0  # announced anew, so that the reader starts with nothing
+            self.waiting = None
+        self.epoch, self.cursor = known, after_seq
         self.held = False
 
     def pending(self) -> list[str]:
         """The frames that are due now, as JSON, in order; moves the place behind them."""
         stream = self.stream
         frames: list[str] = []
-        if stream.epoch != self.epoch:
+        if stream.epoch > self.epoch or (stream.epoch < self.epoch and stream.caught_up):
             self.epoch, self.cursor = stream.epoch, 0
             frames.append(orjson.dumps(stream.started_event()).decode())
         # The terminal event carries the whole text: who has not said where to resume needs no deltas.
-        while not self.held and self.cursor < len(stream.deltas):
+        may_send = not self.held and self.epoch == stream.epoch
+        while may_send and self.cursor < len(stream.deltas):
             text = stream.deltas[self.cursor]
             self.cursor += 1
             frames.append(f'{self._delta_prefix}{self.cursor},"text":{orjson.dumps(text).decode()}}}')
+        if stream.waiting is not None and stream.waiting is not self.waiting:
+            self.waiting = stream.waiting
+            frames.append(orjson.dumps(stream.waiting).decode())
         if stream.end is not None:
             frames.append(orjson.dumps(stream.end).decode())
             self.is_over = True

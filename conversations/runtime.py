@@ -131,8 +131,9 @@ class Runtime:
 
     def forget(self, attempt: Attempt) -> None:
         generation_id = attempt.claim.generation_id
-        if self.attempts.get(generation_id) is attempt:
-            del self.attempts[generation_id]
+        if self.attempts.get(generation_id) is not attempt:
+            return  # the next attempt has begun here already
+        del self.attempts[generation_id]
         if attempt.stream.end is None:
             # It waits, or another process has it: from now on this one only follows.
             attempt.stream.local = attempt.stream.caught_up = False
@@ -180,9 +181,9 @@ class Runtime:
         """``here``: this process takes it up again itself, at once."""
         event = await in_database(waiting_event, generation)
         stream = self.streams.get(generation.pk)
-        if stream is not None:
+        if stream is not None and generation.epoch >= stream.epoch:
             stream.local = False  # any process may make the next attempt
-            stream.waiting = event
+            stream.wait(event)
         await publish(conversation_topic(generation.conversation_id), event)
         if here or generation.waiting_reason == WaitingReason.CHOICE:
             return
@@ -235,7 +236,8 @@ class Runtime:
 
     def follow(self, stream: LiveStream, epoch: int) -> None:
         """Take the words of this epoch from the log; another process writes them."""
-        if epoch > stream.epoch and not stream.local:
+        is_over = stream.waiting is not None and stream.waiting["epoch"] >= epoch
+        if epoch > stream.epoch and not stream.local and not is_over:
             stream.begin(epoch)
             self._reader.follow(stream)
 

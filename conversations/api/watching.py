@@ -36,7 +36,6 @@ class Watch:
         self._stream = stream
         self._elsewhere = elsewhere
         self._wake = asyncio.Event()
-        self._waiting: list[Event] = []
         self._ear: asyncio.Task[None] | None = None
         self._topic = conversation_topic(stream.conversation_id)
         self._choice: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
@@ -80,7 +79,7 @@ class Watch:
             place.resume(after_seq)
         while True:
             self._wake.clear()
-            batch = self._in_order(place)
+            batch: list[Event] = [orjson.loads(frame) for frame in place.pending()]
             if batch:
                 yield batch
             if place.is_over:
@@ -92,23 +91,13 @@ class Watch:
             except TimeoutError:
                 yield []
 
-    def _in_order(self, place: Attachment) -> list[Event]:
-        """What is due: the wait after attempt n comes between what attempts n and n + 1 bring."""
-        frames: list[Event] = [orjson.loads(frame) for frame in place.pending()]
-        waits, self._waiting = self._waiting, []
-        earlier = [event for event in waits if event["epoch"] < self._stream.epoch]
-        later = waits[len(earlier) :]
-        end = [frames.pop()] if place.is_over else []
-        return earlier + frames + later + end
-
     def _on_event(self, event: Event, *, from_elsewhere: bool = False) -> None:
         if event.get("generation_id") != str(self._stream.generation_id):
             return
         if event["type"] == "generation.waiting":
-            self._waiting.append(event)
+            self._stream.wait(event)
             if event["reason"] == WaitingReason.CHOICE and not self._choice.done():
                 self._choice.set_result(event)
-            self._wake.set()
             self._join()
         elif event["type"] == "notice.ended" or (event["type"] == "notice.started" and from_elsewhere):
             self._runtime.heed(self._stream, event)

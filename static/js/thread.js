@@ -28,7 +28,7 @@ import { joinContinuation } from "./continuation.js";
  * @property {number} seq @property {string} text @property {string} model @property {string} html
  * @property {Waiting | null} waiting @property {Problem | null} error @property {Receipt | null} receipt
  * @property {string} prefix what it continues, "" for a first answer
- * @property {boolean} stopping @property {boolean} attached @property {number} resumedAt @property {number} gapAt
+ * @property {boolean} stopping @property {boolean} attached @property {boolean} asked @property {number} resumedAt @property {number} gapAt
  *
  * @typedef {object} Turn
  * @property {string} id @property {string} text @property {string | null} generationId
@@ -79,7 +79,7 @@ export const isBusy = (thread) =>
 /** @param {Partial<Generation> & { id: string, turnId: string }} values @returns {Generation} */
 export const newGeneration = (values) => ({
   state: "queued", epoch: 0, seq: 0, text: "", model: "", html: "", waiting: null, error: null, receipt: null,
-  prefix: "", stopping: false, attached: false, resumedAt: -1, gapAt: -1, ...values,
+  prefix: "", stopping: false, attached: false, asked: false, resumedAt: -1, gapAt: -1, ...values,
 });
 
 /** The whole text that the page shows for an answer. @param {Generation} generation */
@@ -101,7 +101,9 @@ export const patchTurn = (thread, id, values) => ({
 /** @param {any} generation */
 export const resumeFrame = (generation) => ({
   do: /** @type {const} */ ("send"),
-  frame: { type: "stream.resume", generation_id: generation.id, after_seq: generation.seq },
+  frame: {
+    type: "stream.resume", generation_id: generation.id, after_seq: generation.seq, epoch: generation.epoch,
+  },
 });
 
 /** Turns as the server tells them. @param {TurnData[]} data @returns {Thread} */

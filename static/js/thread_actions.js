@@ -1,7 +1,7 @@
 // @ts-check
 // What the person does to a thread: each action gives the next thread and what the page has to carry out.
 
-import { adopted, isBusy, liveGeneration, patchGeneration, patchTurn } from "./thread.js";
+import { adopted, isBusy, liveGeneration, patchGeneration, patchTurn, resumeFrame } from "./thread.js";
 
 /**
  * @typedef {import("./thread.js").Thread} Thread
@@ -60,11 +60,13 @@ export const actions = {
   "local.retry": (thread, action) => newVersion(thread, "turn.retry", action),
   "local.continue": (thread, action) => newVersion(thread, "turn.continue", action),
   "local.regenerate": (thread, action) => newVersion(thread, "turn.regenerate", action),
-  // The socket is new: nothing the old one had attached still holds.
+  // The socket is new: nothing the old one had attached still holds. The answer may have ended meanwhile,
+  // and then the server says nothing unasked.
   "local.connected": (thread) => {
     const generation = liveGeneration(thread);
     if (!generation) return { thread, effects: [] };
-    return { thread: patchGeneration(thread, generation.id, { attached: false, resumedAt: -1 }), effects: [] };
+    const next = patchGeneration(thread, generation.id, { attached: true, asked: true, resumedAt: -1 });
+    return { thread: next, effects: [resumeFrame(generation)] };
   },
 };
 

@@ -74,7 +74,9 @@ export const events = {
     next = patchGeneration(next, id, started);
     const generation = next.generations[id];
     if (generation.attached && generation.seq === 0) return { thread: next, effects: [] };
-    next = patchGeneration(next, id, { attached: true, resumedAt: generation.seq });
+    next = patchGeneration(next, id, { attached: true, asked: false, resumedAt: generation.seq });
+    // What the new socket was asked for when it opened comes by itself.
+    if (generation.asked) return { thread: next, effects: [] };
     return { thread: next, effects: [resumeFrame(generation)] };
   },
   delta: (thread, { generation_id, seq, text }) => {

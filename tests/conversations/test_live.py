@@ -135,3 +135,64 @@ async def test_it_writes_every_text_as_valid_json(text: str) -> None:
     stream.begin(1)
     stream.append(text)
     assert deltas(Attachment(stream)) == [(1, text)]
+
+
+def waiting(epoch: int) -> dict[str, Any]:
+    return {"type": "generation.waiting", "epoch": epoch}
+
+
+async def test_it_tells_a_wait_after_the_attempt_that_it_follows() -> None:
+    stream = make_stream()
+    attachment = Attachment(stream)
+    stream.begin(1)
+    stream.wait(waiting(1))  # both before the reader came to look
+    assert [frame["type"] for frame in frames(attachment)] == ["generation.started", "generation.waiting"]
+    assert frames(attachment) == []
+    stream.begin(2)
+    stream.wait(waiting(1))  # late: the next attempt has begun
+    assert [frame["type"] for frame in frames(attachment)] == ["generation.started"]
+
+
+async def test_it_tells_the_wait_again_to_a_reader_that_starts_over() -> None:
+    stream = make_stream()
+    attachment = Attachment(stream)
+    stream.begin(1)
+    stream.wait(waiting(1))
+    frames(attachment)
+    attachment.resume(0)
+    assert [frame["type"] for frame in frames(attachment)] == ["generation.started", "generation.waiting"]
+
+
+async def test_it_does_not_continue_the_words_of_an_epoch_that_is_gone() -> None:
+    stream = make_stream()
+    stream.begin(2)
+    for letter in "abc":
+        stream.append(letter)
+    attachment = Attachment(stream)
+    attachment.resume(2, epoch=1)
+    started, *rest = frames(attachment)
+    assert (started["type"], started["epoch"]) == ("generation.started", 2)
+    assert [(frame["seq"], frame["text"]) for frame in rest] == [(1, "a"), (2, "b"), (3, "c")]
+
+
+async def test_it_waits_for_the_epoch_that_a_reader_has_seen_elsewhere() -> None:
+    stream = make_stream(local=False)
+    stream.begin(1)
+    attachment = Attachment(stream)
+    attachment.resume(2, epoch=2)
+    stream.extend(1, ["old", "old", "old"])
+    assert frames(attachment) == []
+    stream.begin(2)
+    stream.extend(1, ["a", "b", "c"])
+    assert deltas(attachment) == [(3, "c")]
+
+
+async def test_it_starts_over_for_an_epoch_that_never_was() -> None:
+    stream = make_stream()
+    stream.begin(1)
+    stream.append("a")
+    attachment = Attachment(stream)
+    attachment.resume(0, epoch=9)
+    assert [frame["type"] for frame in frames(attachment)] == ["generation.started", "delta"]
+    attachment.resume(5, epoch=9)
+    assert [frame["type"] for frame in frames(attachment)] == ["generation.started", "delta"]

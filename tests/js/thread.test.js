@@ -56,7 +56,7 @@ test("it drops a delta that it has already", () => {
 test("it asks for the rest once when there is a gap, and takes it", () => {
   const gap = play([ask, accepted, started, delta(1, "a"), delta(3, "c"), delta(4, "d")]);
   assert.equal(answer(gap.thread).text, "a");
-  assert.deepEqual(sent(gap.effects), [{ type: "stream.resume", generation_id: GENERATION, after_seq: 1 }]);
+  assert.deepEqual(sent(gap.effects), [{ type: "stream.resume", generation_id: GENERATION, after_seq: 1, epoch: 1 }]);
   const rest = play([delta(2, "b"), delta(3, "c"), delta(4, "d")], gap.thread);
   assert.equal(answer(rest.thread).text, "abcd");
 });
@@ -73,8 +73,16 @@ test("it does not ask for the beginning of an answer that it has just asked for"
 test("it resumes after a reconnect from the last delta it has", () => {
   const before = play([ask, accepted, started, delta(1, "a"), delta(2, "b")]).thread;
   const { thread, effects } = play([{ type: "local.connected" }, { ...started, seq: 7 }], before);
-  assert.deepEqual(sent(effects), [{ type: "stream.resume", generation_id: GENERATION, after_seq: 2 }]);
+  assert.deepEqual(sent(effects), [{ type: "stream.resume", generation_id: GENERATION, after_seq: 2, epoch: 1 }]);
   assert.equal(answer(thread).text, "ab");
+});
+
+test("it asks after a reconnect at once: the answer may have ended, and then nobody says so", () => {
+  const before = play([ask, accepted, started, delta(1, "a")]).thread;
+  const { thread, effects } = play([{ type: "local.connected" }], before);
+  assert.deepEqual(sent(effects).map((frame) => frame.after_seq), [1]);
+  const ended = { type: "generation.completed", generation_id: GENERATION, turn_id: TURN, seq: 2, text: "ab" };
+  assert.equal(answer(play([ended], thread).thread).text, "ab");
 });
 
 test("it resumes after a reconnect even before the first delta", () => {
