@@ -6,10 +6,10 @@
 --       9 tokens of this call  10 life of a ticket beyond its time, ms  11 life of a probe ms
 --       12 how long to wait for somebody else's probe, ms  13 share of a limit that is used
 --       14 retries a call earns  15 retries a second that are always free  16 most retries in store
---       17 share of the pace that returns each minute
+--       17 share of the pace that returns each minute  18 the time in ms, empty: Valkey's own
 -- Returns {"go", probe, now ms} | {"wait", ms, place} | {"open", ms, code, scope} | {"day", ms}
 local time = redis.call('TIME')
-local now = time[1] * 1000 + time[2] / 1000
+local now = tonumber(ARGV[#ARGV]) or time[1] * 1000 + time[2] / 1000
 local ticket = ARGV[1]
 
 local function number(key, field, default)
@@ -93,7 +93,7 @@ local function step(walk, amount)
 end
 
 local surely, likely = walker(1), walker(number(KEYS[1], 'used_share', 1))
-local place = 1
+local place, seniority = 1, tonumber(ARGV[2])
 if redis.call('EXISTS', KEYS[2]) == 1 then
   local waiting = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
   for index = 1, #waiting, 2 do
@@ -103,7 +103,8 @@ if redis.call('EXISTS', KEYS[2]) == 1 then
       if not amount or tonumber(expires) < now then
         redis.call('ZREM', KEYS[2], other)
         redis.call('HDEL', KEYS[3], other)
-      elseif tonumber(waiting[index + 1]) <= tonumber(ARGV[2]) then
+      elseif tonumber(waiting[index + 1]) < seniority
+        or (tonumber(waiting[index + 1]) == seniority and other < ticket) then
         step(surely, tonumber(amount))
         step(likely, tonumber(amount))
         place = place + 1
@@ -114,8 +115,8 @@ end
 
 local sure_at, likely_at = step(surely, cost), step(likely, cost)
 if sure_at > now + 1 then
-  -- The time is told from what calls have really used; should that be too early, it is asked again soon.
-  local wait = math.max(likely_at - now, math.min(sure_at - now, 250))
+  -- The time is told from what calls have really used; should that be too early, it is asked again.
+  local wait = math.max(likely_at - now, (sure_at - now) / 4, math.min(sure_at - now, 250))
   redis.call('ZADD', KEYS[2], ARGV[2], ticket)
   redis.call('HSET', KEYS[3], ticket, string.format('%d %d', cost, now + wait + tonumber(ARGV[10])))
   redis.call('PEXPIRE', KEYS[2], 86400000)

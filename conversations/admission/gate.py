@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,9 +78,10 @@ class CapacityWait:
 
 
 class Gate:
-    """One per event loop, like the connections that it uses."""
+    """One per event loop, like the connections that it uses. ``clock`` gives seconds; None: Valkey's own."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        self._clock = clock
         self._client = redis.asyncio.Redis.from_url(
             settings.REDIS_URL,
             socket_timeout=ANSWER_TIMEOUT_SECONDS,
@@ -204,7 +205,8 @@ class Gate:
         if time.monotonic() < self._away_until:
             return None
         try:
-            return await script(keys=keys, args=args)
+            now_ms = "" if self._clock is None else f"{self._clock() * 1000:.3f}"
+            return await script(keys=keys, args=[*args, now_ms])
         except (RedisError, OSError) as error:
             self._away_until = time.monotonic() + LEAVE_ALONE_SECONDS
             logger.warning("Valkey cannot be asked (%s): calls go without pacing", type(error).__name__)

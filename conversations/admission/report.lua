@@ -7,10 +7,10 @@
 --       11 lowest pace  12 hint ms, 0 = none  13 calls that a breaker looks at, at least
 --       14 failures in percent that open it  15 its window ms  16 open at first, ms  17 open at most, ms
 --       18 refusals in a row after which everybody waits for the hint
---       19 share of the pace that returns each minute
+--       19 share of the pace that returns each minute  20 the time in ms, empty: Valkey's own
 -- Returns {breaker: "" | "opened" | "closed", ms, pace in percent or -1}
 local time = redis.call('TIME')
-local now = time[1] * 1000 + time[2] / 1000
+local now = tonumber(ARGV[#ARGV]) or time[1] * 1000 + time[2] / 1000
 local result, ticket, hint = ARGV[1], ARGV[2], tonumber(ARGV[12])
 local SLOTS = 6
 
@@ -36,10 +36,11 @@ end
 
 local pace_now = -1
 if result == 'limited' then
-  -- Calls that were under way together are one overshoot, not many.
-  if tonumber(ARGV[3]) >= number(KEYS[1], 'paced_at', 0) then
+  -- Refusals while the provider still counts what was sent too fast are one overshoot, not many.
+  if tonumber(ARGV[3]) >= number(KEYS[1], 'counted_until', 0) then
     local slower = math.max(tonumber(ARGV[11]), pace_was * tonumber(ARGV[10]))
-    redis.call('HSET', KEYS[1], 'pace', tostring(slower), 'paced_at', ms(now))
+    redis.call('HSET', KEYS[1], 'pace', tostring(slower), 'paced_at', ms(now),
+      'counted_until', ms(now + math.max(hint, tonumber(ARGV[8]) / 6)))
     pace_now = math.floor(slower * 100)
   end
   local strikes = redis.call('HINCRBY', KEYS[1], 'strikes', 1)

@@ -2,9 +2,10 @@
 --
 -- KEYS  1 retry budget
 -- ARGV  1 retries a second that are always free  2 most retries in store  3 most retries lent
+--       4 the time in ms, empty: Valkey's own
 -- Returns the wait in ms
 local time = redis.call('TIME')
-local now = time[1] * 1000 + time[2] / 1000
+local now = tonumber(ARGV[#ARGV]) or time[1] * 1000 + time[2] / 1000
 local free = tonumber(ARGV[1])
 local at = tonumber(redis.call('HGET', KEYS[1], 'at') or now)
 local store = math.min(tonumber(ARGV[2]),

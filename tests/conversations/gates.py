@@ -16,7 +16,16 @@ from conversations.admission.pace import Call
 from conversations.admission.results import Result
 from tests.llm.making import make_profile
 
-MOMENTS = {"requests_tat", "tokens_tat", "paced_at", "open_until", "probe_until", "pause_until", "at"}
+MOMENTS = {
+    "requests_tat",
+    "tokens_tat",
+    "paced_at",
+    "counted_until",
+    "open_until",
+    "probe_until",
+    "pause_until",
+    "at",
+}
 LIMITS = {"requests_per_minute", "tokens_per_minute", "requests_per_day"}
 SLOT_MS = BREAKER_WINDOW_MS / 6
 
