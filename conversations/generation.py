@@ -164,8 +164,7 @@ async def _conclude(attempt: Attempt, error: LLMError | None, runtime: Runtime) 
     if isinstance(verdict, Postpone):
         if error is not None and verdict.delay_seconds:
             # Many retries at once are spread out.
-            spread = max(verdict.delay_seconds, await runtime.gate.retry_delay())
-            verdict = replace(verdict, delay_seconds=spread)
+            verdict = verdict.not_before(await runtime.gate.retry_delay())
         duration_ms = round((time.monotonic() - attempt.started_at) * 1000)
         result = await _insist(waits.postpone, claim, verdict, duration_ms=duration_ms)
     elif error is not None and verdict.state == State.FAILED:

@@ -52,6 +52,12 @@ class Postpone:
     charge: Charge
     code: str  # how this attempt ended
     remedy: Remedy | None = None  # what is changed for the next one
+    paced_seconds: float = 0.0  # of the delay: ours, not the provider's
+
+    def not_before(self, seconds: float) -> Postpone:
+        """The same, but not within so many seconds. What that adds does not use up the patience."""
+        added = max(seconds - self.delay_seconds, 0.0)
+        return replace(self, delay_seconds=self.delay_seconds + added, paced_seconds=added)
 
 
 def judge(attempt: Attempt, error: LLMError | None) -> Postpone | Outcome:

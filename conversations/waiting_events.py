@@ -19,7 +19,7 @@ BRIEF = frozenset({WaitingReason.RECOVERY, WaitingReason.FALLBACK})
 
 WORDS = {
     WaitingReason.RATE_LIMIT: "{model} is busy.",
-    WaitingReason.CAPACITY: "Waiting for a free place at {model}.",
+    WaitingReason.CAPACITY: "{model} is asked as often as its provider allows.",
     WaitingReason.RETRY: "{model} had an error.",
     WaitingReason.RECOVERY: "Taking up your question again.",
     WaitingReason.FALLBACK: "Passing your question on.",
@@ -41,7 +41,9 @@ RETRY_WORDS = {
 def waiting_event(generation: Generation) -> Event:
     """``generation.waiting``, also as the page shows it at a reload. Asks the database."""
     now = timezone.now()
-    wait = 0.0 if generation.run_after is None else (generation.run_after - now).total_seconds()
+    in_queue = generation.waiting_reason == WaitingReason.CAPACITY
+    due_at = (generation.turn_expected_at if in_queue else None) or generation.run_after
+    wait = 0.0 if due_at is None else (due_at - now).total_seconds()
     event: Event = {
         "type": "generation.waiting",
         "generation_id": str(generation.pk),
@@ -49,7 +51,7 @@ def waiting_event(generation: Generation) -> Event:
         "reason": generation.waiting_reason,
         "detail": _detail(generation),
         "wait_seconds": max(round(wait, 1), 0.0),
-        "retry_at": iso(generation.run_after),
+        "retry_at": iso(due_at),
         "attempt": generation.attempts_in_round,
         "max_attempts": settings.MAX_RETRIES,
         "epoch": generation.epoch,
@@ -57,7 +59,7 @@ def waiting_event(generation: Generation) -> Event:
         "options": _options(generation),
         "notes": notes_of(generation),
     }
-    if generation.place is not None and generation.waiting_reason == WaitingReason.CAPACITY:
+    if generation.place is not None and in_queue:
         event["place"] = generation.place
     if generation.waiting_reason == WaitingReason.OUTAGE:
         gives_up_at = generation.patient_since + timedelta(seconds=settings.OUTAGE_QUEUE_SECONDS)

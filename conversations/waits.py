@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from billing.errors import BudgetExceeded, PriceUnknown
@@ -38,6 +39,7 @@ def postpone(claim: Claim, verdict: Postpone, *, duration_ms: int | None = None)
             waiting_reason=verdict.reason,
             error_code=verdict.code,
             run_after=run_after,
+            paced_seconds=F("paced_seconds") + verdict.paced_seconds,
             notified_at=now,
             lease_expires_at=None,
             hold_id=None,

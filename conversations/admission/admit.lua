@@ -96,10 +96,12 @@ local surely, likely = walker(1), walker(number(KEYS[1], 'used_share', 1))
 local place, seniority = 1, tonumber(ARGV[2])
 if redis.call('EXISTS', KEYS[2]) == 1 then
   local waiting = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
+  local tickets, fields = {}, redis.call('HGETALL', KEYS[3])
+  for index = 1, #fields, 2 do tickets[fields[index]] = fields[index + 1] end
   for index = 1, #waiting, 2 do
     local other = waiting[index]
     if other ~= ticket then
-      local amount, expires = string.match(redis.call('HGET', KEYS[3], other) or '', '^(%d+) (%d+)$')
+      local amount, expires = string.match(tickets[other] or '', '^(%d+) (%d+)$')
       if not amount or tonumber(expires) < now then
         redis.call('ZREM', KEYS[2], other)
         redis.call('HDEL', KEYS[3], other)

@@ -134,6 +134,8 @@ class Generation(models.Model):
 
     # Of the wait for capacity: the place in the queue when it was last asked for.
     place = models.PositiveIntegerField(null=True, blank=True)
+    # When that place should have its turn; it is asked for anew before, at run_after.
+    turn_expected_at = models.DateTimeField(null=True, blank=True)
     # Waits of our own making; they do not count towards the patience with the provider.
     paced_seconds = models.FloatField(default=0.0, db_default=0.0)
 
