@@ -45,6 +45,11 @@ def ask_for_more(
     return wish
 
 
+def pending_requests(user_id: int) -> list[LimitRequest]:
+    """What the user has asked for and nobody has answered."""
+    return list(LimitRequest.objects.filter(user_id=user_id, state=RequestState.PENDING))
+
+
 def approve(request_id: int, *, actor_id: int, now: datetime | None = None) -> bool:
     """Give what was asked for: the limit is set by hand from now on. False where it is not pending.
 

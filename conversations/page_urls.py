@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from conversations import pages, plain_send, thread_views
+from conversations.usage import pages as usage_pages
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -14,6 +15,14 @@ urlpatterns = [
     path("search/", pages.search_conversations, name="search_conversations"),
     path("ask/", plain_send.send_plainly, name="send_plainly"),
     path("new/", pages.create_conversation, name="new_conversation"),
+    path("usage/", usage_pages.usage, name="usage"),
+    path("usage/entries/", usage_pages.entries, name="usage_entries"),
+    path("usage/entries/<uuid:entry_id>/", usage_pages.entry, name="usage_entry"),
+    path("usage/limits/", usage_pages.set_limit, name="set_limit"),
+    path("usage/limits/<int:budget_id>/remove/", usage_pages.remove_limit, name="remove_limit"),
+    path("usage/budgets/<int:budget_id>/ask/", usage_pages.ask_for_more, name="ask_for_more"),
+    path("usage/requests/<int:request_id>/withdraw/", usage_pages.withdraw_request, name="withdraw_request"),
+    path("usage/zone/", usage_pages.set_zone, name="set_zone"),
     path("c/<uuid:conversation_id>/", pages.conversation, name="conversation"),
     path(
         "c/<uuid:conversation_id>/export.md",

@@ -130,6 +130,21 @@ class LedgerEntry(models.Model):
         return f"{self.kind} {self.pk}"
 
     @property
+    def input_tokens(self) -> int:
+        """All input, what was cached included."""
+        return (
+            self.input_uncached_tokens
+            + self.cache_read_tokens
+            + self.cache_write_tokens
+            + self.tool_prompt_tokens
+        )
+
+    @property
+    def output_tokens(self) -> int:
+        """All output, thinking included."""
+        return self.output_visible_tokens + self.thinking_tokens
+
+    @property
     def total_tokens(self) -> int:
         """All tokens of the entry, input and output."""
         return sum(getattr(self, column) for column in TOKEN_COLUMNS)

@@ -25,6 +25,8 @@ from conversations.api.turn_views import (
     StopView,
     SwitchView,
 )
+from conversations.api.usage_export import UsageExportView
+from conversations.api.usage_views import BudgetsView, EntriesView, SummaryView, UsageView
 
 CONVERSATION = "conversations/<uuid:conversation_id>/"
 TURN = "turns/<uuid:turn_id>/"
@@ -45,6 +47,11 @@ urlpatterns = [
     path(f"{TURN}regenerate/", RegenerateView.as_view(), name="api-regenerate"),
     path(f"{TURN}edit/", EditView.as_view(), name="api-edit"),
     path("models/", ModelsView.as_view(), name="api-models"),
+    path("usage/", UsageView.as_view(), name="api-usage"),
+    path("usage/summary/", SummaryView.as_view(), name="api-usage-summary"),
+    path("usage/entries/", EntriesView.as_view(), name="api-usage-entries"),
+    path("usage/export.csv", UsageExportView.as_view(), name="api-usage-export"),
+    path("budgets/", BudgetsView.as_view(), name="api-budgets"),
     path("auth/token/", TokenView.as_view(), name="api-token"),
     path("auth/token/refresh/", RefreshView.as_view(), name="api-token-refresh"),
     path("schema/", SchemaView.as_view(), name="api-schema"),

@@ -207,6 +207,11 @@ def level_word(level: str) -> str:
     return LEVEL_WORDS.get(level, "")
 
 
+@register.filter
+def period_word(period: str) -> str:
+    return PERIOD_WORDS.get(period, "")
+
+
 @register.simple_tag
 def icon(name: str) -> SafeString:
     return format_html('<svg class="icon" aria-hidden="true"><use href="#i-{}"></use></svg>', name)

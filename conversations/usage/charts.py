@@ -66,9 +66,9 @@ class Chart:
 
     @property
     def is_empty(self) -> bool:
-        return not any(part for bar in self.bars for part in bar.parts) and not any(
-            line.points for line in self.lines
-        )
+        if self.bars:
+            return not any(bar.parts for bar in self.bars)
+        return not any(line.points for line in self.lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +168,18 @@ class Share:
     detail: str = ""
 
 
-def shares(rows: Sequence[tuple[str, int, str, str]]) -> list[Share]:
-    """(label, amount, href, detail) as a distribution. Percent is rounded down; little stays visible."""
-    whole = sum(max(amount, 0) for _, amount, _, _ in rows)
+def shares(rows: Sequence[tuple[str, int, str, str]], *, whole: int | None = None) -> list[Share]:
+    """(label, amount, href, detail) as a distribution of ``whole``, by default of what is listed.
+
+    Percent is rounded down; little stays visible.
+    """
+    whole = sum(max(amount, 0) for _, amount, _, _ in rows) if whole is None else whole
     greatest = max((amount for _, amount, _, _ in rows), default=0)
     return [
         Share(
             label,
             amount,
-            percent=max(amount, 0) * 100 // whole if whole else 0,
+            percent=max(amount, 0) * 100 // whole if whole > 0 else 0,
             width=max(max(amount, 0) * 100 // greatest, 1 if amount > 0 else 0) if greatest > 0 else 0,
             href=href,
             detail=detail,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 CONTENT_TYPE = "text/csv; charset=utf-8"
 # What a spreadsheet takes for the beginning of a formula, or skips before one.
@@ -19,6 +20,8 @@ def cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, Decimal):
+        return format(value, "f")
     text = str(value).replace("\x00", "")
     return f"'{text}" if text.lstrip(" ").startswith(DANGEROUS) else text
 
