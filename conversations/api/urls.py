@@ -26,7 +26,7 @@ from conversations.api.turn_views import (
     SwitchView,
 )
 from conversations.api.usage_export import UsageExportView
-from conversations.api.usage_views import BudgetsView, EntriesView, SummaryView, UsageView
+from conversations.api.usage_views import BudgetsView, EntriesView, UsageSummaryView, UsageView
 
 CONVERSATION = "conversations/<uuid:conversation_id>/"
 TURN = "turns/<uuid:turn_id>/"
@@ -48,7 +48,7 @@ urlpatterns = [
     path(f"{TURN}edit/", EditView.as_view(), name="api-edit"),
     path("models/", ModelsView.as_view(), name="api-models"),
     path("usage/", UsageView.as_view(), name="api-usage"),
-    path("usage/summary/", SummaryView.as_view(), name="api-usage-summary"),
+    path("usage/summary/", UsageSummaryView.as_view(), name="api-usage-summary"),
     path("usage/entries/", EntriesView.as_view(), name="api-usage-entries"),
     path("usage/export.csv", UsageExportView.as_view(), name="api-usage-export"),
     path("budgets/", BudgetsView.as_view(), name="api-budgets"),

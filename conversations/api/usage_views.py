@@ -64,7 +64,7 @@ class UsageView(RestView):
         return Response(UsageSerializer(body).data)
 
 
-class SummaryView(RestView):
+class UsageSummaryView(RestView):
     @extend_schema(
         operation_id="read_usage_summary", tags=TAGS, responses={200: SummarySerializer, **problems()}
     )
