@@ -164,7 +164,7 @@ class AverageSerializer(serializers.Serializer[Any]):
         return usd(average.cost_nanousd) or "0"
 
 
-class SummarySerializer(serializers.Serializer[Any]):
+class UsageSummarySerializer(serializers.Serializer[Any]):
     day = serializers.DateField(help_text="Today, where your days begin.")
     timezone = serializers.CharField()
     today = ComparisonSerializer()

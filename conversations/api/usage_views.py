@@ -28,9 +28,9 @@ from conversations.api.usage_serializers import (
     BudgetsQuery,
     EntriesQuery,
     EntryListSerializer,
-    SummarySerializer,
     UsageQuery,
     UsageSerializer,
+    UsageSummarySerializer,
 )
 from conversations.usage.budget_rows import BudgetRow, budget_rows
 
@@ -66,11 +66,11 @@ class UsageView(RestView):
 
 class UsageSummaryView(RestView):
     @extend_schema(
-        operation_id="read_usage_summary", tags=TAGS, responses={200: SummarySerializer, **problems()}
+        operation_id="read_usage_summary", tags=TAGS, responses={200: UsageSummarySerializer, **problems()}
     )
     def get(self, request: Request) -> Response:
         """Today, this week and this month, each beside as much of the one before."""
-        return Response(SummarySerializer(usage_queries.summary(self.user.pk)).data)
+        return Response(UsageSummarySerializer(usage_queries.summary(self.user.pk)).data)
 
 
 class EntriesView(RestView):
