@@ -1,5 +1,5 @@
 # `make help` lists what there is. Everything works with Python 3.11 or newer and nothing else.
-.PHONY: help setup setup-dev run test test-long test-live check bench bench-stream bench-ledger crash-points
+.PHONY: help setup setup-dev run test test-long test-live check bench bench-stream bench-ledger crash-points bench-page
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -40,7 +40,7 @@ test-live: setup-dev ## the provider tests against real providers, where a key i
 check: setup-dev ## style, types, import layers, migrations, deployment settings
 	@$(VENV_PYTHON) -m tests.checks
 
-bench: bench-stream bench-ledger ## all benchmarks
+bench: bench-stream bench-ledger bench-page ## all benchmarks
 
 bench-stream: setup-dev ## added time per token at 100 streams, beside a bare relay
 	@$(VENV_PYTHON) -m tests.bench.stream $(ARGS)
@@ -48,6 +48,9 @@ bench-stream: setup-dev ## added time per token at 100 streams, beside a bare re
 bench-ledger: setup-dev ## calls held and settled per second, beside bare SQL, on SQLite and PostgreSQL
 	@$(VENV_PYTHON) -m tests.bench.ledger $(ARGS)
 	@$(VENV_PYTHON) -m tests.postgres $(VENV_PYTHON) -m tests.bench.ledger $(ARGS)
+
+bench-page: setup-dev ## the long answer, the first word, the long conversation and the first page in Chromium
+	@$(VENV_PYTHON) -m tests.bench.page $(ARGS)
 
 crash-points: setup-dev ## SIGKILL at each named point of an answer's life, on SQLite and PostgreSQL
 	@$(VENV_PYTHON) -m tests.chaos crash-points $(ARGS)

@@ -5,6 +5,7 @@ import { request } from "./server.js";
 
 const NEAR = "600px 0px 0px 0px";
 const LEFT_THE_END_PX = 200;
+const SHOWN_A_FRAME = 5;
 
 export class Older {
   /**
@@ -33,6 +34,14 @@ export class Older {
     page.scroller.addEventListener("scroll", begin, { passive: true });
   }
 
+  /** A few in each frame, the latest first: all at once would hold up the scrolling. @param {any[]} turns @param {Element} around */
+  async #show(turns, around) {
+    for (let end = turns.length; end > 0; end -= SHOWN_A_FRAME) {
+      this.page.show(turns.slice(Math.max(0, end - SHOWN_A_FRAME), end), around);
+      await new Promise((done) => requestAnimationFrame(done));
+    }
+  }
+
   async load() {
     const first = this.page.first();
     if (this.loading || this.link.hidden || !first) return;
@@ -41,7 +50,7 @@ export class Older {
     const focused = document.activeElement === this.link;
     try {
       const { turns, more } = await request("GET", `${this.page.url()}turns/?before=${first.id}`);
-      this.page.show(turns, first.element);
+      await this.#show(turns, first.element);
       this.link.hidden = !more;
       if (more) this.link.href = `?before=${turns[0].id}`;
       if (focused && !more) /** @type {HTMLElement | null} */ (first.element.querySelector("button, summary"))?.focus();

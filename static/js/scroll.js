@@ -10,6 +10,10 @@ export class StickToBottom {
     this.scroller = scroller;
     this.jump = jump;
     this.pinned = true;
+    /** The latest of the changes around which something keeps its place. */
+    this.keeper = 0;
+    /** Whether the view stood at the end before them; null while there are none. @type {boolean | null} */
+    this.wasPinned = null;
     this.lastTop = scroller.scrollTop;
     this.lastHeight = scroller.scrollHeight;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
@@ -42,25 +46,35 @@ export class StickToBottom {
     } else if (isNew) this.jump.dataset.fresh = "true";
   }
 
-  /** Change the page and keep this element where it is on the screen. @param {Element} element @param {() => void} change */
+  /**
+   * Change the page and keep this element where it is on the screen, though the reader may scroll on.
+   * @param {Element} element @param {() => void} change
+   */
   keep(element, change) {
     // The browser's own anchoring would answer the same change once more.
     this.scroller.style.overflowAnchor = "none";
-    const before = element.getBoundingClientRect().top;
-    const { pinned } = this;
+    const keeper = (this.keeper += 1);
+    if (this.wasPinned === null) this.wasPinned = this.pinned;
     this.pinned = false;
+    let wanted = element.getBoundingClientRect().top;
+    let top = this.scroller.scrollTop;
     change();
     // What comes near is laid out only now, in the next frames: its real height is another.
     const settle = (/** @type {number} */ frames) => {
-      this.scroller.scrollTop += element.getBoundingClientRect().top - before;
-      this.lastTop = this.scroller.scrollTop;
+      // A later change has taken over.
+      if (keeper !== this.keeper) return;
+      wanted -= this.scroller.scrollTop - top;
+      this.scroller.scrollTop += element.getBoundingClientRect().top - wanted;
+      top = this.scroller.scrollTop;
+      this.lastTop = top;
       this.lastHeight = this.scroller.scrollHeight;
       if (frames > 0) {
         requestAnimationFrame(() => settle(frames - 1));
         return;
       }
       this.scroller.style.overflowAnchor = "";
-      this.pinned = pinned && this.#distance < NEAR_PX;
+      this.pinned = this.wasPinned === true && this.#distance < NEAR_PX;
+      this.wasPinned = null;
       this.#show(!this.pinned && this.#distance > NEAR_PX);
     };
     settle(SETTLE_FRAMES);

@@ -82,8 +82,10 @@ export class ThreadView {
   /** @param {import("./thread.js").Thread} thread */
   update(thread) {
     if (thread.turns !== this.shown.turns) {
-      for (const { id } of this.shown.turns) if (!thread.turns.some((turn) => turn.id === id)) this.#remove(id);
-      for (const turn of thread.turns) this.#turn(turn);
+      const now = new Set(thread.turns.map((turn) => turn.id));
+      for (const { id } of this.shown.turns) if (!now.has(id)) this.#remove(id);
+      const before = new Set(this.shown.turns);
+      for (const turn of thread.turns) if (!before.has(turn)) this.#turn(turn);
       this.#order(thread.turns);
     }
     if (thread.generations !== this.shown.generations) {

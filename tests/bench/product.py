@@ -30,8 +30,15 @@ from tests.bench.processes import (
 class Product:
     """The running product. ``keys`` are API keys, one a user; every socket gets a user of its own."""
 
-    def __init__(self, env: Mapping[str, str], web: Child, port: int, keys: Sequence[str]) -> None:
-        self._env, self.web, self._keys = env, web, keys
+    def __init__(
+        self,
+        env: Mapping[str, str],
+        web: Child,
+        port: int,
+        keys: Sequence[str],
+        seeded: Mapping[str, Any],
+    ) -> None:
+        self._env, self.web, self.port, self._keys, self.seeded = env, web, port, keys, seeded
         self._http = f"http://127.0.0.1:{port}"
         self._ws = f"ws://127.0.0.1:{port}"
         self._trees = {"web": psutil.Process(web.pid)}
@@ -84,7 +91,8 @@ def _command(env: Mapping[str, str], command: Sequence[str]) -> Any:
 
 
 @contextmanager
-def product(upstream_url: str, users: int) -> Iterator[Product]:
+def product(upstream_url: str, users: int, seed: Sequence[str] = (), **extra: str) -> Iterator[Product]:
+    """``seed``: a module and its arguments that fill the database further; what it prints is ``seeded``."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chatsite-bench-")))
         valkey = None
@@ -95,16 +103,17 @@ def product(upstream_url: str, users: int) -> Iterator[Product]:
             stack.callback(valkey.stop)
             redis_url = valkey.url
         port = free_port()
-        env = _environment(folder, redis_url, upstream_url, port)
+        env = {**_environment(folder, redis_url, upstream_url, port), **extra}
         _run(env, ["manage.py", "migrate", "--verbosity=0"])
         keys = _command(env, ["-m", "tests.bench.seed", "fill", str(users)])["keys"]
+        seeded = _command(env, ["-m", *seed]) if seed else {}
         # The first word of a command is the interpreter.
         web = Child("web", web_command(Address("127.0.0.1", port))[1:], env)
         stack.callback(web.stop)
         worker = Child("worker", worker_command()[1:], env)
         stack.callback(worker.stop)
         wait_for_http(f"http://127.0.0.1:{port}/healthz", web, timeout_seconds=60)
-        running = Product(env, web, port, keys)
+        running = Product(env, web, port, keys, seeded)
         running.measure_also("worker", worker.pid)
         if valkey is not None and valkey.process is not None:
             running.measure_also("valkey", valkey.process.pid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.bench import page
 from tests.bench.script import Script, StampReader
 from tests.bench.stream import parse, run
 
@@ -35,3 +36,14 @@ def test_it_streams_stops_and_balances_the_books(monkeypatch: pytest.MonkeyPatch
     exact = [target for target in bench.targets if target.limit == 0]
     assert len(exact) >= 8
     assert all(target.passed for target in exact), ([target.line() for target in exact], bench.notes)
+
+
+@pytest.mark.browser
+@pytest.mark.story
+def test_it_measures_the_page(monkeypatch: pytest.MonkeyPatch, chromium: str) -> None:
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    bench = page.run(page.parse(["--only=word,conversation,page", "--samples=1", "--turns=60"]))
+    assert len(bench.targets) >= 7
+    assert all(target.value == target.value for target in bench.targets), "a figure was not measured"
+    [weight] = [target for target in bench.targets if target.name == "first page: compressed"]
+    assert weight.passed, weight.line()
