@@ -68,6 +68,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "chatsite.health.HealthMiddleware",
+    "monitoring.http_counts.RequestCountMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "chatsite.static_middleware.StaticFilesMiddleware",
     "chatsite.middleware.RequestIdMiddleware",
@@ -341,6 +342,7 @@ ALERT_SLACK_PERCENT = env_float("ALERT_SLACK_PERCENT", 0.5, minimum=0)
 ALERT_SILENCE_SECONDS = env_float("ALERT_SILENCE_SECONDS", 90.0, minimum=1)
 # What is over must have been over for so long before operators hear of it.
 ALERT_RECOVERY_SECONDS = env_float("ALERT_RECOVERY_SECONDS", 300.0, minimum=0)
+METRICS_TOKEN = env_str("METRICS_TOKEN")
 ALERT_EMAILS = env_list("ALERT_EMAILS")
 ALERT_WEBHOOK_URL = env_str("ALERT_WEBHOOK_URL")
 # Hosts that the webhook may reach by plain http or at a private address.

@@ -21,7 +21,8 @@ from conversations.models.call import NO_BOUND_MS, CallHour, LatencyHour, Measur
 
 # Calls whose end says nothing about the service: a stop, the request's own fault.
 GOOD = Q(code="") | Q(code__in=REQUEST_CODES)
-ENDED = ~Q(outcome=State.WAITING)
+# Answers that came to an end; summaries are no answers.
+ENDED = ~Q(outcome=State.WAITING) & Q(purpose="answer")
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,7 @@ async def _conclude(attempt: Attempt, error: LLMError | None, runtime: Runtime) 
     if attempt.cancelled == "lost":
         return False
     if error is not None:
-        log_provider_error(claim, error)
+        log_provider_error(error, profile=claim.profile, request=claim.request, attempt=claim.attempt)
     verdict = judge(attempt, error)
     if isinstance(verdict, Postpone):
         if error is not None and verdict.delay_seconds:

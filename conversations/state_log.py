@@ -9,7 +9,7 @@ import uuid
 from conversations.attempts import Claim, Ended
 from llm.errors import LLMError
 from llm.messages import ChatRequest
-from llm.profiles import read_api_key
+from llm.profiles import Profile, read_api_key
 
 logger = logging.getLogger("conversations.states")
 
@@ -74,17 +74,20 @@ def log_end(generation_id: uuid.UUID, ended: Ended, *, attempt: int | None = Non
     )
 
 
-def log_provider_error(claim: Claim, error: LLMError) -> None:
+def log_provider_error(
+    error: LLMError, *, profile: Profile, request: ChatRequest, attempt: int = 1, purpose: str = "answer"
+) -> None:
     """What the provider said, for operators; withheld where it quotes the request."""
     if not error.provider_detail:
         return
-    api_key = read_api_key(claim.profile.provider.api_key_env)
+    api_key = read_api_key(profile.provider.api_key_env)
     fields = {
-        "model": claim.profile.model_id,
-        "attempt": claim.attempt,
+        "model": profile.model_id,
+        "purpose": purpose,
+        "attempt": attempt,
         "code": error.code,
         "status": error.status,
-        "detail": presentable(error.provider_detail, claim.request, api_key=api_key),
+        "detail": presentable(error.provider_detail, request, api_key=api_key),
     }
     logger.warning("provider error", extra=fields)
 

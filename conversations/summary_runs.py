@@ -17,6 +17,7 @@ from conversations import events
 from conversations.broadcast import conversation_topic, publish, user_topic
 from conversations.database import in_database
 from conversations.running import UNSTORABLE
+from conversations.state_log import log_provider_error
 from conversations.summaries import (
     SummaryClaim,
     SummaryEnd,
@@ -83,13 +84,7 @@ async def _receive(claim: SummaryClaim, received: _Received) -> SummaryEnd:
     try:
         await _stream(claim, received)
     except LLMError as error:
-        if error.provider_detail:
-            logger.warning(
-                "provider error summary=%s code=%s detail=%r",
-                claim.summary_id,
-                error.code,
-                error.provider_detail[:500],
-            )
+        log_provider_error(error, profile=claim.profile, request=claim.request, purpose="summary")
         begun = received.saw_event or isinstance(error, (FirstTokenTimeout, Stalled, Truncated))
         return received.end(error_code=error.code, charge="house" if begun else "nobody")
     except Exception:

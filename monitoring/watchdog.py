@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 from django.conf import settings
 from django.db import connections
+from redis.exceptions import RedisError
 
 from monitoring.delivery import deliver_pending
+from monitoring.http_counts import COUNTS
 from monitoring.incidents import watch_silence
 
 logger = logging.getLogger(__name__)
@@ -18,6 +21,8 @@ async def keep_watch() -> None:
     """Look every ALERT_INTERVAL_SECONDS until cancelled."""
     while True:
         await asyncio.sleep(settings.ALERT_INTERVAL_SECONDS)
+        with contextlib.suppress(RedisError, OSError):
+            await asyncio.to_thread(COUNTS.flush)
         try:
             # Not in a database thread: a slow webhook must not keep the answers waiting.
             await asyncio.to_thread(look)

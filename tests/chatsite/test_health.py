@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.test import AsyncClient
+from django.utils import timezone
 from pytest_django import Settings
 
 from chatsite import health
+from conversations.models import Pulse
+from monitoring import site_rules
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +30,39 @@ async def test_it_lives_whatever_host_is_asked_for(async_client: AsyncClient) ->
 @pytest.mark.django_db(transaction=True)
 async def test_it_is_ready_with_database_redis_and_tables(async_client: AsyncClient) -> None:
     answer = await async_client.get("/readyz", headers={"host": "10.0.0.7:8000"})
-    assert answer.json() == {"status": "ok", "database": "ok", "redis": "ok", "migrations": "ok"}
+    assert answer.json() == {
+        "status": "ok",
+        "database": "ok",
+        "redis": "ok",
+        "migrations": "ok",
+        "sweeper": "ok",
+        "worker": "ok",
+    }
     assert answer.status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_silent_worker_is_told_and_does_not_take_the_site_down(
+    async_client: AsyncClient, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.METRICS_TOKEN = "operator"
+    monkeypatch.setattr(site_rules, "STARTED_AT", timezone.now() - timedelta(hours=1))
+    await sync_to_async(Pulse.beat)("sweeper")
+    answer = await async_client.get("/readyz", headers={"Authorization": "Bearer operator"})
+    assert answer.status_code == 200
+    assert (answer.json()["sweeper"], answer.json()["worker"]) == ("ok", "silent")
+    assert "has been silent for" in answer.json()["why"]["worker"]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_only_operators_are_told_why(async_client: AsyncClient, settings: Settings) -> None:
+    settings.REDIS_URL = "redis://:secret@127.0.0.1:9/0"
+    settings.METRICS_TOKEN = "operator"
+    answer = await async_client.get("/readyz", headers={"Authorization": "Bearer wrong"})
+    assert "why" not in answer.json()
+    answer = await async_client.get("/readyz", headers={"Authorization": "Bearer operator"})
+    assert answer.json()["why"]["redis"].startswith("ConnectionError:")
+    assert b"secret" not in answer.content
 
 
 @pytest.mark.django_db(transaction=True)
