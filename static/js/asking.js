@@ -9,7 +9,7 @@ const BUSY = "An answer is being written. Stop it or wait for its end.";
 
 /**
  * @typedef {import("./line.js").Page & {
- *   line: import("./line.js").Line, composer: import("./composer.js").Composer,
+ *   lens: import("./lens.js").Lens, line: import("./line.js").Line, composer: import("./composer.js").Composer,
  *   preview: import("./preview.js").SendPreview, offer: import("./offer.js").Offer,
  *   scroll: import("./scroll.js").StickToBottom, parameters: () => Record<string, any>,
  *   turnElement: (turnId: string) => HTMLElement | null,
@@ -141,7 +141,14 @@ export class Asking {
     else if (option.action === "shorter_answer") {
       // It fills the budget, and that is what was chosen: no further question.
       this.#askOtherwise(frame, { max_output_tokens: option.max_output_tokens, confirm: true });
-    } else if (option.action === "confirm") this.#askOtherwise(frame, { confirm: true });
+    } else if (option.action === "without_history") this.#askOtherwise(frame, { history: false });
+    else if (option.action === "summarise") this.#summarise(option, frame);
+    else if (option.action === "confirm") this.#askOtherwise(frame, { confirm: true });
+  }
+
+  /** First the summary, then the same question again. @param {import("./offer.js").Option} option @param {any} frame */
+  async #summarise(option, frame) {
+    if (await this.page.lens.summarise(option.summary_model)) this.#askOtherwise(frame, {});
   }
 
   /** The budget is open again. @param {() => void} giveBack */

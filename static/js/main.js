@@ -10,6 +10,7 @@ import { Composer } from "./composer.js";
 import { copy, markdownOf } from "./copying.js";
 import { one } from "./elements.js";
 import { enhance } from "./enhance.js";
+import { Lens } from "./lens.js";
 import { Line } from "./line.js";
 import { Meter, warningText } from "./meter.js";
 import { Offer } from "./offer.js";
@@ -70,6 +71,7 @@ const composer = new Composer(one(".composer", HTMLFormElement), {
   onInput: (text) => {
     conversation.drafts.write(text);
     preview.changed();
+    lens.changed();
     if (text && !conversation.id) conversation.open();
   },
   onRecall: () => {
@@ -85,8 +87,18 @@ const preview = new SendPreview(one("[data-field=preview]", HTMLElement), {
   parameters: () => picker.parameters(),
   isTooLong: () => composer.isTooLong,
 });
+const lens = new Lens({
+  id: () => conversation.id,
+  text: () => composer.text,
+  parameters: () => picker.parameters(),
+  say,
+  fail: (text) => banner.show(text, "bad"),
+  onChanged: () => preview.changed(),
+  onReceipt: (receipt) => meter.addReceipt(receipt),
+  show: (turnId) => turnElement(turnId)?.scrollIntoView({ block: "start" }),
+});
 const asking = new Asking({
-  ...page, line, composer, preview, offer, scroll, turnElement, parameters: () => picker.parameters(),
+  ...page, lens, line, composer, preview, offer, scroll, turnElement, parameters: () => picker.parameters(),
 });
 const versions = new Versions(threadRoot, {
   url: () => conversation.url,
@@ -136,6 +148,7 @@ function dispatch(event) {
     document.querySelector(".welcome")?.toggleAttribute("hidden", thread.turns.some((turn) => turn.status !== "refused"));
   }
   for (const effect of effects) carryOut(effect);
+  lens.hear(event);
 }
 
 /** @param {import("./thread.js").Effect} effect */
@@ -163,6 +176,7 @@ function carryOut(effect) {
 /** @param {string} turnId */
 function accepted(turnId) {
   line.settle(turnId);
+  lens.offer.settle();
   // What was typed since is a new draft.
   conversation.drafts.write(composer.text);
   if (conversation.id !== location.pathname.split("/")[2]) {
@@ -279,6 +293,7 @@ for (const example of document.querySelectorAll(".example")) {
 /** @param {string} model */
 function modelChosen(model) {
   preview.changed();
+  lens.changed();
   if (!conversation.id) return;
   request("POST", `${conversation.url}model/`, new URLSearchParams({ model })).catch(() => {});
 }
@@ -298,6 +313,7 @@ if (conversation.drafts.readOutbox()) {
   else conversation.open().then(() => line.resendOutbox());
 }
 preview.changed();
+lens.refresh();
 setInterval(() => {
   view.tick();
   offer.tick();

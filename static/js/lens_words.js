@@ -1,0 +1,91 @@
+// @ts-check
+// The words and shapes of the context lens. Pure.
+
+import { figure, money, tokens } from "./format.js";
+import { PART_WORDS } from "./receipt.js";
+
+/**
+ * @typedef {"in" | "pinned" | "summarised" | "dropped" | "excluded"} Status
+ * @typedef {{ turn_id: string, role: "user" | "assistant", excerpt: string, tokens: number, status: Status, mark: string }} Message
+ * @typedef {object} Summary
+ * @property {string} id @property {"queued" | "running" | "completed" | "failed"} state @property {number} turns
+ * @property {number} before_tokens @property {number} after_tokens @property {string} text
+ * @property {{ detail: string } | null} error @property {any} receipt
+ * @typedef {{ messages: number, before_tokens: number, after_tokens: number, cost_usd: string | null, fits: boolean, offered: boolean }} Saving
+ * @typedef {object} Context
+ * @property {string} policy @property {string} default_policy @property {number} window_tokens @property {number} input_tokens
+ * @property {Record<string, number>} breakdown @property {string | null} input_usd_per_million
+ * @property {Message[]} messages @property {number} older_turns
+ * @property {import("./preview_line.js").Preview} next
+ * @property {Summary | null} summary @property {Summary | null} running @property {Saving | null} saving
+ */
+
+/** How full the model's window is. @param {Context} context */
+export function percentText(context) {
+  const percent = percentOf(context);
+  if (percent === 0) return "0 %";
+  return percent < 1 ? "<1 %" : `${Math.round(percent)} %`;
+}
+
+/** @param {Context} context */
+export const percentOf = (context) => (100 * context.next.input_tokens) / Math.max(context.window_tokens, 1);
+
+/**
+ * The parts that there are, with where each begins and how wide it is in thousandths of the whole.
+ * @param {Record<string, number>} breakdown
+ * @returns {{ name: string, label: string, tokens: number, begin: number, width: number }[]}
+ */
+export function partsOf(breakdown) {
+  const names = Object.keys(PART_WORDS).filter((name) => breakdown[name] > 0);
+  const whole = names.reduce((sum, name) => sum + breakdown[name], 0);
+  let before = 0;
+  return names.map((name) => {
+    const begin = Math.round((1000 * before) / whole);
+    before += breakdown[name];
+    const label = PART_WORDS[name][0].toUpperCase() + PART_WORDS[name].slice(1);
+    return { name, label, tokens: breakdown[name], begin, width: Math.round((1000 * before) / whole) - begin };
+  });
+}
+
+/** Beside a message, where something else than sending it in full becomes of it. @type {Record<Status, string>} */
+export const STATUS_WORDS = {
+  in: "", pinned: "pinned", summarised: "summarised", dropped: "not sent", excluded: "left out",
+};
+
+/** "312 tokens, $0.0001 with each question" @param {number} count @param {string | null} usdPerMillion */
+export function worth(count, usdPerMillion) {
+  const cost = usdPerMillion === null ? "" : money(String((count * Number(usdPerMillion)) / 1e6));
+  return cost && Number(usdPerMillion) > 0 ? `${tokens(count)}, ${cost} with each question` : `${tokens(count)} with each question`;
+}
+
+/** What summarising would come to. @param {Saving} saving */
+export function savingText(saving) {
+  const cost = money(saving.cost_usd);
+  const sizes = `${figure(saving.before_tokens)} → at most ${figure(saving.after_tokens)} tokens with the next question`;
+  const count = saving.messages === 1 ? "1 older message" : `${figure(saving.messages)} older messages`;
+  return `${count}: ${sizes}${saving.fits ? `, for at most ${cost || "an unknown price"}` : ". Your budget does not allow the call"}.`;
+}
+
+/** Unasked, above the composer. @param {Saving} saving */
+export function offerText(saving) {
+  const cost = money(saving.cost_usd);
+  return `Each question now takes ${tokens(saving.before_tokens)}. With the older messages summarised at most `
+    + `${figure(saving.after_tokens)}${cost ? `, for ${cost} at most` : ""}.`;
+}
+
+/** What has become of a summary. @param {Summary} summary */
+export function summaryText(summary) {
+  const questions = summary.turns === 1 ? "1 question" : `${figure(summary.turns)} questions`;
+  if (summary.state === "queued" || summary.state === "running") return `Summarising ${questions} with ${summary.turns === 1 ? "its answer" : "their answers"}…`;
+  if (summary.state === "failed") {
+    return `There is no summary. ${summary.error?.detail ?? ""} Nothing is lost: the messages are sent as before.`.replace("  ", " ");
+  }
+  const cost = summary.receipt?.charged ? money(summary.receipt.cost_usd) : "";
+  const what = summary.turns === 1 ? "1 question with its answer is" : `${questions} with their answers are`;
+  return `${what} summarised: ${figure(summary.before_tokens)} → ${tokens(summary.after_tokens)}`
+    + `${cost ? `, for ${cost}` : ""}.`;
+}
+
+/** Turns that are older than those listed. @param {number} count */
+export const olderText = (count) =>
+  count === 1 ? "One older question is not sent." : `${figure(count)} older questions are not sent.`;
