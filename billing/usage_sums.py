@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from billing.errors import InvalidAmount
@@ -16,8 +17,7 @@ Key = date | str | int | UUID
 MAX_DAYS = 3_700
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
+class Sums(NamedTuple):
     """Sums over entries. Token columns are disjoint, the properties inclusive, as receipts are.
 
     ``cost_nanousd`` leaves out the ``unpriced_calls``. A correction can make any of them negative where a
@@ -35,7 +35,7 @@ class Sums:
     thinking_tokens: int = 0
     cost_nanousd: int = 0
 
-    def __add__(self, other: Sums) -> Sums:
+    def __add__(self, other: Sums) -> Sums:  # type: ignore[override]  # tuples would be joined
         if other is NOTHING:
             return self
         if self is NOTHING:

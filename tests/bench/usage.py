@@ -173,12 +173,16 @@ def run(size: Any, folder: str, *, show_plans: bool) -> bool:
     from django.db import connection
 
     from billing.books import INVARIANTS, check
+    from billing.models import LedgerEntry
     from tests.bench import usage_seed
 
     call_command("migrate", verbosity=0)
     empty_url = _empty_ledger(folder, size.users)
     print(f"{connection.vendor}: {size.entries:,} entries of {size.users:,} users in {size.days} days")
-    usage_seed.fill(size)
+    if LedgerEntry.objects.exists():
+        print("  there already: asked as it is")
+    else:
+        usage_seed.fill(size)
     good = report(size, show_plans=show_plans)
     good &= compare_places(size, empty_url)
     started = time.perf_counter()
@@ -195,6 +199,7 @@ def _empty_ledger(folder: str, users: int) -> str:
     url = os.environ["DATABASE_URL"]
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
+            cursor.execute("DROP DATABASE IF EXISTS empty_ledger")
             cursor.execute("CREATE DATABASE empty_ledger")
         url = url.replace("/postgres?", "/empty_ledger?")
     else:

@@ -174,6 +174,7 @@ def _fill_quickly_on_postgresql(size: Size, price: int, say: Callable[[str], Non
     _execute("SET session_replication_role = DEFAULT")
     _execute("SET synchronous_commit = DEFAULT")
     _execute("VACUUM ANALYZE")
+    _execute("CHECKPOINT")
 
 
 def _write(size: Size, price: int, dialect: _Dialect, say: Callable[[str], None]) -> None:
@@ -264,8 +265,9 @@ def _statements(size: Size, price: int, d: _Dialect) -> dict[str, str]:
         ),
         "usage rollups": _rolled_up(
             "billing_usagerollup",
-            "user_id, local_day, conversation_id, model, bearer, group_id, purpose, turn_kind",
-            "e.user_id, e.local_day, e.conversation_id, e.model, e.bearer, COALESCE(e.group_id, 0),"
+            # The days first: a rollup grows by days, so a user's rows lie apart.
+            "local_day, user_id, conversation_id, model, bearer, group_id, purpose, turn_kind",
+            "e.local_day, e.user_id, e.conversation_id, e.model, e.bearer, COALESCE(e.group_id, 0),"
             " e.purpose, e.turn_kind",
         ),
         "pending": (

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -127,7 +127,7 @@ def play_calls(calls: Iterable[Call]) -> list[Line]:
 def sums(lines: Iterable[Line]) -> Usage:
     """The plain sum, over the entries themselves."""
     total: dict[str, dict[str, int]] = {
-        bearer: {field.name: 0 for field in fields(Sums)} for bearer in ("user", "house")
+        bearer: dict.fromkeys(Sums._fields, 0) for bearer in ("user", "house")
     }
     for line in lines:
         of, entry = total[line.entry.bearer], line.entry
