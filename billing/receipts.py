@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from billing.models import Bearer, LedgerEntry
+from billing.models import Bearer, EntryKind, LedgerEntry
 from billing.prices import Rates, rates_by_version
 
 
@@ -29,9 +29,17 @@ def receipt(entry: LedgerEntry, *, corrections: tuple[LedgerEntry, ...] = ()) ->
 
 
 def receipts(entries: Collection[LedgerEntry]) -> dict[UUID, dict[str, Any]]:
-    """The same of several entries, by their ids, without corrections; one query for all rates."""
+    """The same of several usage entries, by their ids; one query for all rates.
+
+    True-ups among the entries are added to the usage of the same hold.
+    """
     known = _rates(entries)
-    return {entry.pk: _receipt(entry, (), known) for entry in entries}
+    later = {entry.hold_id: entry for entry in entries if entry.kind == EntryKind.TRUEUP}
+    return {
+        entry.pk: _receipt(entry, (later[entry.hold_id],) if entry.hold_id in later else (), known)
+        for entry in entries
+        if entry.kind != EntryKind.TRUEUP
+    }
 
 
 def _receipt(

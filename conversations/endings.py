@@ -16,6 +16,7 @@ from conversations.attempts import Claim, Ended, Outcome
 from conversations.calls import record_attempt, record_lost
 from conversations.events import Event, generation_ended
 from conversations.kinds import has_fence
+from conversations.late_usage import true_up_late
 from conversations.markdown import to_html
 from conversations.metering import believable, usage_counts
 from conversations.models import Generation, State, Turn, TurnKind
@@ -32,6 +33,7 @@ def finish(claim: Claim, outcome: Outcome) -> Ended | None:
         if not statements.end_claimed(
             claim.generation_id, epoch=claim.epoch, values=list(values.values()), now=now
         ):
+            true_up_late(claim.hold_id, claim, outcome, now=now)
             return None
         settlement = pay(claim.hold_id, claim, outcome, now)
         record_attempt(claim, outcome, now)
@@ -143,7 +145,7 @@ def pay(hold_id: uuid.UUID, claim: Claim, outcome: Outcome, now: datetime) -> Se
         encoding=claim.profile.encoding,
         output_cap_tokens=claim.output_cap_tokens,
     )
-    return settle_hold(
+    settlement = settle_hold(
         hold_id,
         usage=counts,
         estimated=estimated,
@@ -154,6 +156,9 @@ def pay(hold_id: uuid.UUID, claim: Claim, outcome: Outcome, now: datetime) -> Se
         kind=kind_of(claim, outcome).value,
         now=now,
     )
+    if not settlement.created:
+        true_up_late(hold_id, claim, outcome, now=now)
+    return settlement
 
 
 def pay_without_claim(generation: Generation, outcome: Outcome, now: datetime) -> Settlement | None:

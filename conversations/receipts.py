@@ -61,9 +61,9 @@ def receipts(generations: Iterable[Generation]) -> dict[uuid.UUID, Receipt]:
     """Receipts of those that have ended, by the generation's id; a query for entries, one for rates."""
     rows = [generation for generation in generations if not generation.is_live]
     holds = [row.hold_id for row in rows if row.hold_id is not None]
-    entries = LedgerEntry.objects.filter(kind=EntryKind.USAGE, hold_id__in=holds)
+    entries = LedgerEntry.objects.filter(kind__in=(EntryKind.USAGE, EntryKind.TRUEUP), hold_id__in=holds)
     figures = ledger_receipts.receipts(entries)
-    by_hold = {entry.hold_id: entry for entry in entries}
+    by_hold = {entry.hold_id: entry for entry in entries if entry.kind == EntryKind.USAGE}
     pairs = [(row, by_hold.get(row.hold_id)) for row in rows]
     rests = _rests(pairs)
     return {
@@ -86,7 +86,7 @@ def _rests(pairs: Iterable[tuple[Generation, LedgerEntry | None]]) -> dict[uuid.
                 user_id=entry.user_id, kind=EntryKind.USAGE, model=entry.model, estimated=False
             ).filter(purpose="answer", bearer=Bearer.USER)
             lengths[key] = list(
-                whole.order_by("-created_at", "-id").values_list("output_visible_tokens", flat=True)[:ANSWERS]
+                whole.order_by("-local_day", "-id").values_list("output_visible_tokens", flat=True)[:ANSWERS]
             )
         found[row.pk] = expected_rest(received, lengths[key], most_tokens=row.output_cap_tokens)
     return found
