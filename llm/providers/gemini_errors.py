@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -42,7 +42,7 @@ _BY_STATUS: dict[int, type[LLMError]] = {
 
 
 # A quota of nothing: the model is not part of the plan, and waiting does not help.
-_NO_QUOTA = re.compile(r"limit: 0(?:\.0+)?(?!\d|\.\d)")
+_NO_QUOTA = re.compile(r"limit:? 0(?:\.0+)?(?!\d|\.\d)")
 
 
 def error_from_body(status: int, headers: Mapping[str, str], body: Any) -> LLMError:
@@ -55,9 +55,9 @@ def error_from_body(status: int, headers: Mapping[str, str], body: Any) -> LLMEr
     error = body.get("error", body) if isinstance(body, Mapping) else {}
     error = error if isinstance(error, Mapping) else {"message": str(error)}
     message = str(error.get("message") or "")
-    details = list(_details(error))
+    details = details_of(error)
     hints = [hint_in_headers(headers), hint_in_prose(message)]
-    hints += [parse_duration(str(detail.get("retryDelay") or "")) for detail in details]
+    hints.append(hint_in_details(error))
     error_class = _class_for(status, str(error.get("status") or ""), message.lower(), details)
     text = orjson.dumps(body, default=str).decode()
     return error_class(text, retry_after_seconds=longest(hints), status=status)
@@ -65,7 +65,7 @@ def error_from_body(status: int, headers: Mapping[str, str], body: Any) -> LLMEr
 
 def _class_for(status: int, name: str, message: str, details: list[Mapping[str, Any]]) -> type[LLMError]:
     if status == 429:
-        return _class_for_quota(message, details)
+        return class_for_quota(message, details)
     if status == 400:
         if any(detail.get("reason") == "API_KEY_INVALID" for detail in details) or "api key" in message:
             return BadCredentials
@@ -78,13 +78,14 @@ def _class_for(status: int, name: str, message: str, details: list[Mapping[str, 
     return _BY_STATUS.get(status, default)
 
 
-def _class_for_quota(message: str, details: list[Mapping[str, Any]]) -> type[LLMError]:
+def class_for_quota(message: str, details: list[Mapping[str, Any]]) -> type[LLMError]:
+    """The kind of a 429; ``message`` in lower case."""
     if _NO_QUOTA.search(message):
         return NotEnabled
     violations = [
         violation
         for detail in details
-        for violation in detail.get("violations") or ()
+        for violation in _list(detail.get("violations"))
         if isinstance(violation, Mapping)
     ]
     if any(str(violation.get("quotaValue")) == "0" for violation in violations):
@@ -97,8 +98,14 @@ def _class_for_quota(message: str, details: list[Mapping[str, Any]]) -> type[LLM
     return RateLimited
 
 
-def _details(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    details = error.get("details")
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, Mapping):
-            yield detail
+def details_of(error: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [detail for detail in _list(error.get("details")) if isinstance(detail, Mapping)]
+
+
+def hint_in_details(error: Mapping[str, Any]) -> float | None:
+    """Seconds of RetryInfo."""
+    return longest(parse_duration(str(detail.get("retryDelay") or "")) for detail in details_of(error))
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -25,6 +25,7 @@ from llm.errors import (
     SlowDown,
 )
 from llm.hints import hint_in_headers, hint_in_prose, longest
+from llm.providers.gemini_errors import class_for_quota, details_of, hint_in_details
 
 _BY_STATUS: dict[int, type[LLMError]] = {
     400: BadRequest,
@@ -116,7 +117,10 @@ def _build(
     error = error or {}
     message = str(error.get("message") or "")
     error_class = _class_for(status, _words(error), message)
-    hint = longest((hint_in_headers(headers), hint_in_prose(message)))
+    if error_class is RateLimited and status == 429:
+        # Google's servers speak this protocol too, and name the kind of the quota in their own way.
+        error_class = class_for_quota(message.lower(), details_of(error))
+    hint = longest((hint_in_headers(headers), hint_in_prose(message), hint_in_details(error)))
     return error_class(text, retry_after_seconds=hint, status=status)
 
 
