@@ -51,6 +51,7 @@ class UsageRollup(Rollup):
     turn_kind = models.CharField(max_length=16, default="", blank=True)
 
     class Meta:
+        verbose_name_plural = "usage"
         constraints = [
             models.UniqueConstraint(
                 "user_id",
