@@ -162,7 +162,7 @@ def test_it_shows_calls_errors_and_latencies(operator: Client) -> None:
         "8",
         "9",
     )
-    assert (row["error_rate_percent"], row["estimate_of_input_percent"]) == ("10.0", "110.0")
+    assert (calls["error_rate_percent"], calls["estimate_of_input_percent"]) == ("10.0", "110.0")
     errors = {row["error"]: (row["calls"], row["final"]) for row in table(operator, "errors")}
     assert errors == {"rate_limited": ("8", "0"), "stalled": ("2", "2")}
     [latency] = table(operator, "latencies")
