@@ -171,7 +171,7 @@ def claim_summary(claim: SummaryClaim) -> bool:
             state=State.RUNNING,
             lease_expires_at=now + timedelta(seconds=settings.LEASE_SECONDS),
         )
-        return won and dispatch_hold(claim.hold_id, now=now)
+        return won and dispatch_hold(claim.hold_id, lease_seconds=settings.LEASE_SECONDS, now=now)
 
 
 def renew_summary(claim: SummaryClaim, output_tokens: int) -> bool:
@@ -193,14 +193,16 @@ def end_summary(claim: SummaryClaim, end: SummaryEnd) -> SummaryEnded | None:
     now = timezone.now()
     state = State.FAILED if end.error_code else State.COMPLETED
     with transaction.atomic():
-        won = Summary.objects.change(
-            claim.summary_id,
-            before=State.RUNNING,
-            state=state,
-            text="" if end.error_code else end.text,
-            error_code=end.error_code,
-            lease_expires_at=None,
-            finished_at=now,
+        won = (
+            Summary.objects.live()
+            .filter(pk=claim.summary_id)
+            .update(
+                state=state,
+                text="" if end.error_code else end.text,
+                error_code=end.error_code,
+                lease_expires_at=None,
+                finished_at=now,
+            )
         )
         _pay(claim, end, now)
         if not won:

@@ -9,9 +9,21 @@ from billing.models import EntryKind, LedgerEntry
 from conversations.context import SUMMARY_HEADING, message_tokens
 from conversations.events import Event, conversation_updated, iso
 from conversations.models import Summary
-from conversations.outcomes import describe_error
 from llm.errors import UnknownModel
 from llm.profiles import get_profile
+
+UNABLE = "The model could not make one."
+ERRORS = {
+    "rate_limited": "The service is busy. Try again later.",
+    "daily_quota": "The service's daily limit for this model is reached.",
+    "content_blocked": "The model declined this content.",
+    "first_token_timeout": "The model did not answer in time.",
+    "stalled": "The model stopped in the middle.",
+    "connection_failed": "The connection to the model was lost.",
+    "server_stopped": "The server was restarted meanwhile.",
+    "server_lost": "The server was restarted meanwhile.",
+    "internal_error": "Something went wrong on our side.",
+}
 
 
 def summary_event(summary: Summary) -> Event:
@@ -31,11 +43,15 @@ def summary_data(summary: Summary) -> dict[str, Any]:
         "before_tokens": summary.before_tokens,
         "after_tokens": _after(summary),
         "text": summary.text,
-        "error": describe_error(summary.error_code, has_text=False) if summary.error_code else None,
+        "error": _error(summary.error_code) if summary.error_code else None,
         "receipt": None if entry is None else receipts.receipt(entry),
         "created_at": iso(summary.created_at),
         "finished_at": iso(summary.finished_at),
     }
+
+
+def _error(code: str) -> dict[str, Any]:
+    return {"code": code, "detail": ERRORS.get(code, UNABLE), "options": []}
 
 
 def _after(summary: Summary) -> int:

@@ -12,8 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from django.conf import settings
+from django.utils import timezone
 
 from conversations import events
+from conversations.admission.gate import Admission, Gate
+from conversations.admission.pace import Call
+from conversations.admission.results import Result, result_of
+from conversations.attempts import Charge
 from conversations.broadcast import conversation_topic, publish, user_topic
 from conversations.database import in_database
 from conversations.running import UNSTORABLE
@@ -27,7 +32,8 @@ from conversations.summaries import (
     renew_summary,
 )
 from conversations.summary_events import summary_event
-from llm.errors import FirstTokenTimeout, LLMError, Stalled, Truncated
+from conversations.verdicts import InternalError
+from llm.errors import FirstTokenTimeout, LLMError, RateLimited, Stalled, Truncated
 from llm.registry import get_provider
 from llm.stream import Finish, StreamEvent, TextDelta, UsageReport
 from llm.usage import Usage
@@ -35,6 +41,8 @@ from llm.usage import Usage
 logger = logging.getLogger(__name__)
 
 OVERALL_SECONDS = 120.0
+# Nobody needs a summary urgently enough to queue for it: well below the lease of its hold.
+GATE_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -63,33 +71,74 @@ class _Received:
         return replace(base, **values)  # type: ignore[arg-type]  # fields of SummaryEnd
 
 
-async def run_summary(claim: SummaryClaim) -> None:
-    """Call the model and close the summary, whatever happens; a cancelled one fails and the house pays."""
-    if not await in_database(claim_summary, claim):
-        return
+async def run_summary(claim: SummaryClaim, gate: Gate) -> None:
+    """Call the model and close the summary, whatever happens; a cancelled one fails.
+
+    The house bears a call that was sent and came to nothing.
+    """
     received = _Received()
+    try:
+        admission = await _pass_gate(claim, gate)
+    except LLMError as kept_back:
+        await _close(claim, received.end(error_code=kept_back.code, charge="nobody"))
+        return
+    except asyncio.CancelledError:
+        await _close(claim, received.end(error_code="server_stopped", charge="nobody"))
+        raise
+    if not await in_database(claim_summary, claim):
+        await gate.report(admission, Result("none"))
+        return
     renewing = asyncio.create_task(_renew(claim, received))
     try:
-        end = await _receive(claim, received)
+        error = await _receive(claim, received)
     except asyncio.CancelledError:
-        end = received.end(error_code="server_stopped", charge="house")
-        await _close(claim, end)
+        await _close(claim, received.end(error_code="server_stopped", charge="house"))
         raise
     finally:
         renewing.cancel()
-    await _close(claim, end)
+    await _close(claim, _end_of(received, error))
+    result = result_of(error, cancelled=None, saw_event=received.saw_event)
+    await gate.report(admission, result, received.usage)
 
 
-async def _receive(claim: SummaryClaim, received: _Received) -> SummaryEnd:
+async def _receive(claim: SummaryClaim, received: _Received) -> LLMError | None:
+    """Take the answer. Returns what went wrong."""
     try:
         await _stream(claim, received)
-    except LLMError as error:
-        log_provider_error(error, profile=claim.profile, request=claim.request, purpose="summary")
-        begun = received.saw_event or isinstance(error, (FirstTokenTimeout, Stalled, Truncated))
-        return received.end(error_code=error.code, charge="house" if begun else "nobody")
+    except LLMError as failure:
+        log_provider_error(failure, profile=claim.profile, request=claim.request, purpose="summary")
+        return failure
     except Exception:
-        logger.exception("summary %s failed", claim.summary_id)
-        return received.end(error_code="internal_error", charge="house")
+        logger.exception("a summary failed")
+        return InternalError()
+    return None
+
+
+async def _pass_gate(claim: SummaryClaim, gate: Gate) -> Admission:
+    """Wait a little for the pace that the provider allows. Raises LLMError where no call would help now."""
+    call = Call(
+        claim.summary_id,
+        claim.profile,
+        claim.input_estimate_tokens,
+        claim.request.max_output_tokens,
+        timezone.now(),
+    )
+    until = time.monotonic() + GATE_SECONDS
+    while True:
+        answer = await gate.admit(call)
+        if isinstance(answer, Admission):
+            return answer
+        if time.monotonic() + answer.seconds > until:
+            await gate.leave(claim.summary_id, claim.profile)
+            raise RateLimited("no capacity in time", retry_after_seconds=answer.seconds)
+        await asyncio.sleep(answer.seconds)
+
+
+def _end_of(received: _Received, error: LLMError | None) -> SummaryEnd:
+    if error is not None:
+        sent = isinstance(error, (FirstTokenTimeout, Stalled, Truncated, InternalError))
+        charge: Charge = "house" if received.saw_event or sent else "nobody"
+        return received.end(error_code=error.code, charge=charge)
     end = received.end()
     if received.finish is not None and received.finish.reason == "safety":
         return replace(end, error_code="content_blocked", charge="house")

@@ -105,7 +105,8 @@ class SummaryView(RestView):
             await in_database(turns.record_refused, refusal)
             raise
         if claim is not None:
-            get_runtime().run_aside(run_summary(claim))
+            runtime = get_runtime()
+            runtime.run_aside(run_summary(claim, runtime.gate))
         summary = await in_database(Summary.objects.get, pk=summary_id)
         if claim is not None:
             await publish(conversation_topic(conversation_id), await in_database(summary_event, summary))

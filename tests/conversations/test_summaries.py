@@ -13,8 +13,10 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import Settings
 
+from billing.books import check_books
 from billing.budgets import set_budget
 from billing.models import Bucket, Hold, LedgerEntry
+from conversations.admission.pace import Call
 from conversations.broadcast import conversation_topic, listen, unlisten
 from conversations.database import in_database
 from conversations.lenses import read_lens
@@ -22,7 +24,9 @@ from conversations.models import Conversation, Generation, Summary, Turn
 from conversations.runtime import get_runtime, shut_down
 from conversations.summaries import SummaryClaim, claim_summary, start_summary
 from conversations.sweeper import sweep_once
+from llm.profiles import get_profile
 from tests.conversations.branches_made import long_talk
+from tests.conversations.providers import KEY, add_models
 from tests.conversations.rest import Rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -102,6 +106,7 @@ async def test_it_condenses_the_older_messages_and_charges_the_person(
     assert (entry.purpose, entry.bearer, entry.output_visible_tokens) == ("summary", "user", 30)
     assert entry.usage_raw is not None
     assert await in_database(held) == 0
+    assert await in_database(lambda: [finding for finding in check_books() if finding.rows]) == []
     # The next question is sent with it, and its receipt says so.
     path = f"conversations/{conversation.pk}/messages/"
     answer = (await rest.post(path, {"text": "And then?", "model": "demo:0-5-0"})).json()
@@ -154,6 +159,28 @@ async def test_it_gives_up_on_a_model_that_says_nothing(
     settings.FIRST_TOKEN_TIMEOUT_SECONDS = settings.STALL_TIMEOUT_SECONDS = 0.2
     assert (await summarise("demo:0-30-0!stall"))["error"]["code"] == "first_token_timeout"
     assert (await summarise("demo:0-300-0!stall@5"))["error"]["code"] == "stalled"
+    assert await in_database(held) == 0
+
+
+async def test_it_does_not_queue_where_the_provider_has_no_room(
+    conversation: Conversation,
+    talk: list[Turn],
+    rest: Rest,
+    ends: asyncio.Queue[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    redis_url: str,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    await in_database(add_models, "http://127.0.0.1:9/v1", "0-5-0", requests_per_minute=1)
+    gate = get_runtime().gate
+    profile = await in_database(get_profile, "openai:0-5-0")
+    for _ in range(3):
+        await gate.admit(Call(uuid.uuid4(), profile, 10, 10, timezone.now()))
+    await rest.post(f"conversations/{conversation.pk}/summary/", {"model": "openai:0-5-0"})
+    end = await asyncio.wait_for(ends.get(), 10)
+    assert (end["state"], end["error"]["code"]) == ("failed", "rate_limited")
+    # Nothing was sent: nobody pays.
+    assert not await in_database(LedgerEntry.objects.exists)
     assert await in_database(held) == 0
 
 
