@@ -1,5 +1,5 @@
 # `make help` lists what there is. Everything works with Python 3.11 or newer and nothing else.
-.PHONY: help setup setup-dev run test test-long test-live check bench bench-stream bench-ledger crash-points bench-page
+.PHONY: help setup setup-dev run test test-long test-live check bench bench-stream bench-ledger crash-points bench-page chaos busy-provider
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -55,3 +55,9 @@ bench-page: setup-dev ## the long answer, the first word, the long conversation 
 crash-points: setup-dev ## SIGKILL at each named point of an answer's life, on SQLite and PostgreSQL
 	@$(VENV_PYTHON) -m tests.chaos crash-points $(ARGS)
 	@$(VENV_PYTHON) -m tests.postgres $(VENV_PYTHON) -m tests.chaos crash-points $(ARGS)
+
+chaos: setup-dev ## kills, restarts, lost messages and cut sockets while people ask, on PostgreSQL
+	@$(VENV_PYTHON) -m tests.chaos storm $(ARGS)
+
+busy-provider: setup-dev ## 300 questions to a provider that refuses a fifth of all calls
+	@$(VENV_PYTHON) -m tests.chaos busy $(ARGS)

@@ -12,14 +12,33 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 
+class Server:
+    """A running PostgreSQL."""
+
+    def __init__(self, start: Callable[[], Any]) -> None:
+        self._start = start
+        self._running = start()
+        socket_folder = self._running.get_postmaster_info().socket_dir
+        self.url = f"postgres://postgres@/postgres?host={quote(str(socket_folder))}"
+
+    def restart(self) -> None:
+        """Every connection breaks; what was committed is there again, at the same address."""
+        self.stop()
+        self._running = self._start()
+
+    def stop(self) -> None:
+        self._running.cleanup()
+
+
 @contextlib.contextmanager
-def postgres() -> Iterator[str]:
-    """A server for the length of the block; yields the DATABASE_URL."""
+def postgres() -> Iterator[Server]:
+    """A server for the length of the block."""
     # A short path: Unix sockets allow about 100 characters.
     with tempfile.TemporaryDirectory(prefix="chatsite-pg-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
@@ -32,17 +51,16 @@ def postgres() -> Iterator[str]:
         server = get_server(data, cleanup_mode="stop")
         server.psql("ALTER SYSTEM SET fsync = off;\nALTER SYSTEM SET max_connections = 400;")
         server.cleanup()  # the number of connections counts from the next start on
-        server = get_server(data, cleanup_mode="stop")
+        running = Server(lambda: get_server(data, cleanup_mode="stop"))
         try:
-            socket_folder = server.get_postmaster_info().socket_dir
-            yield f"postgres://postgres@/postgres?host={quote(str(socket_folder))}"
+            yield running
         finally:
-            server.cleanup()
+            running.stop()
 
 
 def main(words: Sequence[str]) -> int:
-    with postgres() as url:
-        environment = {**os.environ, "DATABASE_URL": url}
+    with postgres() as server:
+        environment = {**os.environ, "DATABASE_URL": server.url}
         return subprocess.run(words, env=environment, check=False).returncode
 
 

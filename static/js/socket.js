@@ -5,6 +5,8 @@
 
 const HEARTBEAT_MS = 20_000;
 const PONG_TIMEOUT_MS = 10_000;
+// The server could not take a question just now: it is sent again by itself.
+const UNAVAILABLE_MS = 2_000;
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_LIMIT_MS = 15_000;
 const ASKING = new Set(["turn.create", "turn.retry", "turn.continue", "turn.regenerate", "turn.edit"]);
@@ -40,6 +42,8 @@ export class ConversationSocket {
     this.timer = undefined;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.heartbeat = undefined;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.again = undefined;
     this.onOnline = () => this.retryNow();
   }
 
@@ -56,6 +60,7 @@ export class ConversationSocket {
     this.closed = true;
     globalThis.removeEventListener?.("online", this.onOnline);
     clearTimeout(this.timer);
+    clearTimeout(this.again);
     clearTimeout(this.heartbeat);
     this.socket?.close(1000);
   }
@@ -79,6 +84,11 @@ export class ConversationSocket {
     this.unanswered.delete(turnId);
   }
 
+  #sendUnanswered() {
+    if (!this.isOpen) return; // it is done when the line is back
+    for (const frame of this.unanswered.values()) this.socket?.send(JSON.stringify(frame));
+  }
+
   #connect() {
     const socket = new WebSocket(this.url);
     this.socket = socket;
@@ -88,13 +98,17 @@ export class ConversationSocket {
       this.attempt = 0;
       this.opened = true;
       this.handlers.onStatus("open", null);
-      for (const frame of this.unanswered.values()) socket.send(JSON.stringify(frame));
+      this.#sendUnanswered();
       this.#beat();
     };
     socket.onmessage = ({ data }) => {
       if (socket !== this.socket) return;
       this.#beat();
       const event = JSON.parse(data);
+      if (event.type === "error" && event.code === "unavailable") {
+        clearTimeout(this.again);
+        this.again = setTimeout(() => this.#sendUnanswered(), UNAVAILABLE_MS);
+      }
       if (event.type !== "pong") this.handlers.onEvent(event);
     };
     socket.onclose = ({ code }) => {

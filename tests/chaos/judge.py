@@ -122,7 +122,7 @@ def _money(
     holds = list(Hold.objects.filter(generation_id=generation.pk))
     entries = list(LedgerEntry.objects.filter(generation_id=generation.pk, kind=EntryKind.USAGE))
     made = calls.get(case.shown.text, ())
-    refused = sum(call["status"] in (429, 503) for call in made)
+    refused = sum(call["status"] >= 400 for call in made)
     begun = len(made) - refused
     charged = [entry for entry in entries if entry.bearer == Bearer.USER]
     # A stopped answer is charged where something was sent for it.

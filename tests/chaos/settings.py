@@ -7,5 +7,5 @@ import os
 from chatsite.settings import *  # noqa: F403
 from chatsite.settings import CHANNEL_LAYERS
 
-if float(os.environ.get("CHAOS_DROP_PERCENT", "0")):
+if os.environ.get("CHAOS_DROP_PERCENT"):
     CHANNEL_LAYERS["default"]["BACKEND"] = "tests.chaos.lossy.LossyChannelLayer"

@@ -20,6 +20,8 @@ from websockets.exceptions import WebSocketException
 ENDS = {f"generation.{end}": end for end in ("completed", "stopped", "interrupted", "failed")}
 RECONNECT_SECONDS = 0.1
 OPEN_SECONDS = 10.0
+# The server could not take the question: it is sent again.
+UNAVAILABLE_SECONDS = 0.5
 # A line that is silent for this long is asked with a ping, and given up when it stays silent.
 SILENCE_SECONDS = 5.0
 
@@ -30,6 +32,7 @@ class Shown:
 
     turn_id: uuid.UUID
     text: str = ""  # the question
+    whole: str = ""  # the words that the provider sends for it
     generation_id: str = ""
     epoch: int = 0
     seq: int = 0
@@ -72,6 +75,8 @@ class Viewer:
         self.sockets = 0
         self.connected_to = ""
         self.errors: list[dict[str, Any]] = []
+        self.compared = 0  # how often, on a reconnect, what it shows was compared with what was sent
+        self.differing: list[str] = []
 
     async def __aenter__(self) -> Viewer:
         self._task = asyncio.create_task(self._live())
@@ -89,8 +94,9 @@ class Viewer:
     def reconnects(self) -> int:
         return max(self.sockets - 1, 0)
 
-    async def ask(self, text: str, model: str) -> Shown:
-        shown = Shown(uuid.uuid4(), text)
+    async def ask(self, text: str, model: str, *, whole: str = "") -> Shown:
+        """``whole``: the words that the provider will send."""
+        shown = Shown(uuid.uuid4(), text, whole)
         self.turns[str(shown.turn_id)] = shown
         await self._send({"type": "turn.create", "turn_id": str(shown.turn_id), "text": text, "model": model})
         return shown
@@ -151,10 +157,19 @@ class Viewer:
 
     async def _on_open(self) -> None:
         for shown in self.turns.values():
+            self._compare(shown)
             if shown.generation_id and shown.is_live:
                 await self._resume(shown)
         for frame in tuple(self._unanswered.values()):
             await self._transmit(frame)
+
+    def _compare(self, shown: Shown) -> None:
+        if self.sockets < 2 or not shown.whole:
+            return
+        self.compared += 1
+        right = shown.end["text"] if shown.end is not None else shown.whole
+        if not shown.whole.startswith(shown.answer) or not shown.whole.startswith(right):
+            self.differing.append(f"{shown.generation_id} at {shown.seq}")
 
     async def _send(self, frame: dict[str, Any]) -> None:
         if frame["type"] == "turn.create":
@@ -175,6 +190,10 @@ class Viewer:
         kind = event["type"]
         if kind == "error":
             self.errors.append(event)
+            if event["code"] == "unavailable":
+                await asyncio.sleep(UNAVAILABLE_SECONDS)
+                for frame in tuple(self._unanswered.values()):
+                    await self._transmit(frame)
             return
         if kind == "turn.accepted":
             self._unanswered.pop(event["turn_id"], None)

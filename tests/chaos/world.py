@@ -64,6 +64,7 @@ class World:
         self._births: queue.Queue[Fork] = queue.Queue()
         self._lock = threading.Lock()
         self._ready = threading.Event()
+        self._stopped = threading.Event()
         self._counter: Counter[str] = Counter()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
         self._zygote = subprocess.Popen(
@@ -91,7 +92,8 @@ class World:
             text=True,
             start_new_session=True,
         )
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def __enter__(self) -> World:
         if not self._ready.wait(START_SECONDS):
@@ -99,15 +101,18 @@ class World:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for fork in self.forks:
-            fork.kill()
         assert self._zygote.stdin is not None
-        self._zygote.stdin.close()
+        with self._lock:
+            self._zygote.stdin.close()
         try:
             self._zygote.wait(10)
         except subprocess.TimeoutExpired:
             self._zygote.kill()
             self._zygote.wait()
+        self._stopped.set()
+        for fork in tuple(self.forks):
+            fork.kill()
+        self._listener.join(10)
         self.upstream.stop()
 
     def start_web(self, *, fuse: Order | None = None) -> Fork:
@@ -166,6 +171,8 @@ class World:
                 name, pid = told["name"], told["forked"]
                 by_pid[pid] = fork = Fork(name, pid, self.folder / f"{name}.log")
                 self.forks.append(fork)
+                if self._stopped.is_set():
+                    fork.kill()
                 self._births.put(fork)
             elif (ended := by_pid.get(told["ended"])) is not None:
                 ended.ended.set()

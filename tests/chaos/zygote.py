@@ -23,7 +23,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.chaos.settings")
 
 import conversations.broadcast
 from llm.tokens import load
-from tests.chaos import fuses
+from tests.chaos import fuses, lossy
 
 # What webs and workers load, loaded before the forks.
 LOADED = (
@@ -70,6 +70,8 @@ def run(order: dict[str, Any]) -> None:
     for descriptor, number in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(descriptor, number)
     be_another_process()
+    if lossy.share():
+        lossy.lose_hints()
     if order.get("fuse"):
         fuses.arm(fuses.Order(**order["fuse"]))
     words = order["command"]

@@ -149,3 +149,17 @@ test("it works where the browser has no storage", () => {
   drafts.write("x");
   assert.equal(drafts.read(), "");
 });
+
+test("it sends a question again that the server could not take just now", () => {
+  Line.lines[0].open();
+  const frame = { type: "turn.create", turn_id: "t1", text: "Why?" };
+  socket.send(frame);
+  Line.lines[0].say({ type: "error", code: "unavailable", detail: "Not now." });
+  assert.equal(Line.lines[0].sent.length, 1);
+  mock.timers.tick(2_000);
+  assert.deepEqual(Line.lines[0].sent, [frame, frame]);
+  Line.lines[0].say({ type: "error", code: "unavailable", detail: "Not now." });
+  socket.settle("t1");
+  mock.timers.tick(2_000);
+  assert.equal(Line.lines[0].sent.length, 2);
+});
