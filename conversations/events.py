@@ -12,10 +12,10 @@ from typing import Any
 
 from billing.budgets import Meter
 from billing.receipts import usd
+from conversations.continuing import options_of, problem_of
 from conversations.exceptions import Refusal
-from conversations.models import Generation, State
+from conversations.models import Generation
 from conversations.notes import notes_of
-from conversations.outcomes import describe_error
 from conversations.receipts import Receipt
 
 Event = dict[str, Any]
@@ -62,8 +62,10 @@ def generation_ended(generation: Generation, receipt: Receipt) -> Event:
         "receipt": receipt,
         "notes": notes_of(generation),
     }
-    if generation.error_code and generation.state in (State.INTERRUPTED, State.FAILED):
-        event["error"] = describe_error(generation.error_code, has_text=bool(generation.text))
+    if (problem := problem_of(generation)) is not None:
+        event["error"] = problem
+    if options := options_of(generation):
+        event["options"] = options
     return event
 
 

@@ -43,6 +43,11 @@ urlpatterns = [
         thread_views.choose_version,
         name="choose_version",
     ),
+    path(
+        "c/<uuid:conversation_id>/turns/<uuid:turn_id>/go-on/",
+        plain_send.redirect_plainly,
+        name="redirect_plainly",
+    ),
     path("c/<uuid:conversation_id>/preview/", thread_views.preview, name="preview"),
     path("c/<uuid:conversation_id>/turns/", thread_views.older_turns, name="older_turns"),
     path("c/<uuid:conversation_id>/turns/<uuid:turn_id>/", thread_views.one_turn, name="one_turn"),

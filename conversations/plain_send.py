@@ -18,12 +18,15 @@ from conversations.api.sending import Sent, send
 from conversations.api.watching import Watch
 from conversations.database import in_database
 from conversations.exceptions import NotFound, Refusal
+from conversations.launch import schedule, stop, switch
+from conversations.live import LiveStream
 from conversations.models import Conversation
 from conversations.models.ids import new_id
 from conversations.pages import trusted_types
 from conversations.queueing import Order
+from conversations.runtime import Runtime, get_runtime
 from conversations.thread_page import page_context
-from conversations.turns import start_turn
+from conversations.turns import start_turn, start_version
 
 # Longer answers go on while the page, which then asks again by itself, shows what there is.
 ANSWER_SECONDS = 25.0
@@ -61,12 +64,65 @@ async def send_plainly(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("conversation", args=[conversation.pk]))
 
 
+@login_required
+@require_POST
+async def redirect_plainly(
+    request: HttpRequest, conversation_id: uuid.UUID, turn_id: uuid.UUID
+) -> HttpResponse:
+    """A button of an answer that waits, failed or broke off: ``choice`` is the action, and its model."""
+    user = await request.auser()
+    if not isinstance(user, User):
+        raise Http404
+    conversation = await in_database(_conversation, user, str(conversation_id))
+    action, _, model = request.POST.get("choice", "").partition(" ")
+    try:
+        await _go_on(user.pk, conversation.pk, turn_id, action, model)
+    except NotFound as error:
+        raise Http404(error.detail) from error
+    except Refusal as refusal:
+        return await in_database(_refused, request, user, conversation, "", refusal)
+    return HttpResponseRedirect(reverse("conversation", args=[conversation.pk]))
+
+
+async def _go_on(
+    user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID, action: str, model: str
+) -> None:
+    runtime = get_runtime()
+    match action:
+        case "stop":
+            await stop(runtime, user_id=user_id, conversation_id=conversation_id, turn_id=turn_id)
+        case "schedule":
+            await schedule(runtime, user_id=user_id, conversation_id=conversation_id, turn_id=turn_id)
+        case "switch":
+            generation = await switch(
+                runtime, user_id=user_id, conversation_id=conversation_id, turn_id=turn_id, model=model
+            )
+            await _watch(runtime, runtime.stream_of(generation), elsewhere=True)
+        case "retry" | "continue":
+            verb = partial(
+                start_version,
+                user_id=user_id,
+                conversation_id=conversation_id,
+                turn_id=turn_id,
+                generation_id=new_id(),
+                version="retry" if action == "retry" else "continue",
+                order=Order(),
+            )
+            await _wait(await send(verb, user_id=user_id))
+        case _:
+            raise NotFound("This choice")
+
+
+async def _watch(runtime: Runtime, stream: LiveStream, *, elsewhere: bool) -> None:
+    release_request_thread()
+    async with Watch(runtime, stream, elsewhere=elsewhere) as watch:
+        await watch.ended_or_choice(seconds=ANSWER_SECONDS)
+
+
 async def _wait(sent: Sent) -> None:
     if sent.stream is None:
         return
-    release_request_thread()
-    async with Watch(sent.runtime, sent.stream, elsewhere=sent.started.replayed) as watch:
-        await watch.ended(seconds=ANSWER_SECONDS)
+    await _watch(sent.runtime, sent.stream, elsewhere=sent.started.replayed)
 
 
 @trusted_types

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Count, F, Q, Sum, Value
@@ -17,11 +18,14 @@ from billing.models.entry import GRANT_KINDS, TOKEN_COLUMNS
 from billing.prices import rates
 from billing.receipts import usd
 from conversations.branches import siblings_of, versions_of
+from conversations.continuing import options_of, problem_of
+from conversations.events import Event
 from conversations.markdown import to_html
 from conversations.models import Conversation, Generation, Preferences, Turn
-from conversations.outcomes import describe_error
+from conversations.notes import Note, notes_of
 from conversations.rail import rail
 from conversations.receipts import Receipt, receipts
+from conversations.waiting_events import waiting_event
 from llm.errors import UnknownModel
 from llm.profiles import Profile, default_model_id, get_profile, list_profiles
 
@@ -45,6 +49,9 @@ class Answered:
     problem: dict[str, Any] | None
     before: str = ""  # what a live answer continues
     versions: Sequence[uuid.UUID] = ()  # of the answer, oldest first
+    notes: Sequence[Note] = ()
+    options: Sequence[dict[str, Any]] = ()  # what can be done with an answer that has ended
+    waiting: Event | None = None
     siblings: Sequence[uuid.UUID] = ()  # turn ids of all wordings of the question, oldest first
 
     @property
@@ -74,9 +81,24 @@ class Answered:
                 "model": generation.model,
                 "html": self.html,
                 "receipt": self.receipt,
+                "notes": list(self.notes),
+                "options": list(self.options),
                 "error": self.problem,
             },
         }
+
+    def notes_data(self) -> str:
+        return orjson.dumps(self.notes).decode() if self.notes else ""
+
+    def options_data(self) -> str:
+        return orjson.dumps(self.options).decode() if self.options else ""
+
+    def waiting_data(self) -> str:
+        return orjson.dumps(self.waiting).decode() if self.waiting else ""
+
+    @property
+    def continue_option(self) -> dict[str, Any] | None:
+        return next((one for one in self.options if one["action"] == "continue"), None)
 
     @property
     def ended_word(self) -> str:
@@ -133,10 +155,17 @@ def _answered(turn: Turn, found: dict[uuid.UUID, Receipt]) -> Answered:
     html = ""
     if not generation.is_live:
         html = to_html(generation.answer_text()) if before else generation.html
-    problem = None
-    if generation.error_code and generation.state in ("interrupted", "failed"):
-        problem = describe_error(generation.error_code, has_text=bool(generation.text))
-    return Answered(turn, generation, html, found.get(generation.pk), problem, before)
+    return Answered(
+        turn,
+        generation,
+        html,
+        found.get(generation.pk),
+        problem_of(generation),
+        before,
+        notes=notes_of(generation),
+        options=[] if generation.is_live else options_of(generation),
+        waiting=waiting_event(generation) if generation.state == "waiting" else None,
+    )
 
 
 def totals(conversation: Conversation | None) -> Totals:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from conversations.continuing import problem_of
 from conversations.exceptions import NotFound
 from conversations.markdown import to_html
 from conversations.models import Conversation, Generation, Turn
 from conversations.notes import Note, notes_of
-from conversations.outcomes import describe_error
 from conversations.receipts import Receipt, receipts
 
 
@@ -126,9 +126,6 @@ def _answer(
     shown = None
     if html and not generation.is_live:
         shown = generation.html if generation.continues_id is None else to_html(text)
-    error = None
-    if generation.error_code and not generation.is_live:
-        error = describe_error(generation.error_code, has_text=bool(text))
     return Message(
         role="assistant",
         turn_id=turn_id,
@@ -144,6 +141,6 @@ def _answer(
         finish_reason=generation.finish_reason or None,
         versions=versions,
         receipt=receipt,
-        error=error,
+        error=problem_of(generation),
         finished_at=generation.finished_at,
     )

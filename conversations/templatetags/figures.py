@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -215,3 +216,29 @@ def period_word(period: str) -> str:
 @register.simple_tag
 def icon(name: str) -> SafeString:
     return format_html('<svg class="icon" aria-hidden="true"><use href="#i-{}"></use></svg>', name)
+
+
+WAIT_WORDS = {
+    "rate_limit": "Service busy, sending in {wait} ({attempt} of {max_attempts})",
+    "retry": "The service had an error, sending in {wait} ({attempt} of {max_attempts})",
+    "capacity": "Waiting for a free place, sending in {wait}",
+    "outage": "Service down, trying again in {wait}",
+    "choice": "Service busy for {wait}. What now?",
+    "scheduled": "Sending in {wait}",
+    "fallback": "Passing your question on",
+}
+
+
+@register.filter
+def wait_title(waiting: Mapping[str, Any]) -> str:
+    """What an answer waits for; ``static/js/wait_words.js`` counts it down."""
+    words = WAIT_WORDS.get(waiting["reason"], "Taking up your question again")
+    seconds = max(math.ceil(waiting["wait_seconds"]), 1)
+    return words.format(wait=_span(seconds), attempt=waiting["attempt"], max_attempts=waiting["max_attempts"])
+
+
+def _span(seconds: int) -> str:
+    if seconds < 60:
+        return f"{seconds} s"
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -2,6 +2,7 @@
 // Reads the thread that the server rendered into the page, so that a reload continues exactly.
 
 import { isLive, newGeneration } from "./thread.js";
+import { waitingOf } from "./wait_words.js";
 
 /** @param {string} [text] */
 const wordsOf = (text) => (text ?? "").split(" ").filter(Boolean);
@@ -29,6 +30,9 @@ export function adoptPage(root) {
       epoch: Number(answer.dataset.epoch ?? 0),
       seq: Number(answer.dataset.seq ?? 0),
       model: answer.dataset.model ?? "",
+      notes: JSON.parse(answer.dataset.notes || "[]"),
+      options: JSON.parse(answer.dataset.options || "[]"),
+      waiting: answer.dataset.waiting ? waitingOf(JSON.parse(answer.dataset.waiting)) : null,
       prefix,
       // A finished answer is on the page as HTML; its text is fetched when it is needed.
       text: isLive(state) ? (prose.textContent ?? "").slice(prefix.length) : "",

@@ -62,6 +62,15 @@ export class Asking {
     if (thread().turns.at(-1)?.id === turnId) scroll.pin();
   }
 
+  /**
+   * What the person decides while an answer waits.
+   * @param {"switch" | "schedule"} kind @param {string} turnId @param {string} [model] @param {boolean} [confirm]
+   */
+  redirect(kind, turnId, model, confirm) {
+    this.#clear();
+    this.page.line.ask({ type: `turn.${kind}`, turn_id: turnId, ...(model ? { model } : {}), ...(confirm ? { confirm } : {}) });
+  }
+
   /** Whether another answer may be asked for now; says so where not. */
   mayAsk() {
     const busy = isBusy(this.page.thread());
@@ -169,7 +178,8 @@ export class Asking {
       // What has been typed since belongs to it; another text is another question.
       const text = composer.text.trim() ? composer.text : fields.text;
       this.send({ ...fields, text, turn_id: text === frame.text ? fields.turn_id : crypto.randomUUID() });
-    } else if (type === "turn.edit") this.#resend(fields.turn_id, fields.text, fields);
+    } else if (type === "turn.switch") this.redirect("switch", fields.turn_id, fields.model, fields.confirm);
+    else if (type === "turn.edit") this.#resend(fields.turn_id, fields.text, fields);
     else this.again(changes.model ? "regenerate" : type.slice("turn.".length), fields.turn_id, fields);
   }
 

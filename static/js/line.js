@@ -5,8 +5,11 @@
 import { idOf } from "./open_conversation.js";
 import { PlainSender } from "./plain.js";
 import { ConversationSocket } from "./socket.js";
+import { liveGeneration } from "./thread.js";
 
 const BLOCKED_AFTER_ATTEMPTS = 3;
+// What a person wants of an answer that is there: sent once, when the line is back if need be.
+const WISHES = new Set(["turn.stop", "turn.switch", "turn.schedule"]);
 const NOT_QUESTIONS = new Set(["stream.resume", "turn.stop"]);
 
 /**
@@ -27,9 +30,13 @@ export class Line {
     this.wasConnected = false;
     /** When the next try is due. @type {number | null} */
     this.retryAtMs = null;
-    this.plain = new PlainSender({ id: () => page.conversation.id, dispatch: page.dispatch });
+    this.plain = new PlainSender({
+      id: () => page.conversation.id, dispatch: page.dispatch, hasSocket: () => this.socket?.isOpen ?? false,
+    });
     /** Every frame that asks for an answer, by the id that the server will name: a refused one may be sent otherwise. @type {Map<string, any>} */
     this.asked = new Map();
+    /** By turn id, the last one. @type {Map<string, any>} */
+    this.wishes = new Map();
   }
 
   connect() {
@@ -59,6 +66,7 @@ export class Line {
   ask(frame) {
     if (!NOT_QUESTIONS.has(frame.type)) this.asked.set(idOf(frame), frame);
     const isSent = this.socket?.send(frame) ?? false;
+    if (!isSent && !this.isBlocked && WISHES.has(frame.type)) this.wishes.set(frame.turn_id, frame);
     if (!isSent && this.isBlocked && this.plain.takes(frame)) this.plain.send(frame);
     return isSent;
   }
@@ -103,6 +111,8 @@ export class Line {
     if (banner.kind === "connection") banner.hide();
     if (this.wasConnected) say("Connected again");
     this.wasConnected = true;
+    for (const frame of this.wishes.values()) this.socket?.send(frame);
+    this.wishes.clear();
     dispatch({ type: "local.connected" });
   }
 
@@ -112,7 +122,7 @@ export class Line {
     this.mark.hidden = false;
     if (this.isBlocked) {
       banner.show("No live connection here. Answers come by plain requests.", "connection", "Retry now", retry);
-      for (const frame of this.socket?.unanswered.values() ?? []) if (this.plain.takes(frame)) this.plain.send(frame);
+      this.#sendPlainly();
       if (this.socket?.attempt === BLOCKED_AFTER_ATTEMPTS) this.#findReason();
       return;
     }
@@ -121,6 +131,16 @@ export class Line {
     if (this.wasConnected) say("Connection lost, reconnecting");
     this.wasConnected = false;
     if (this.socket && this.socket.attempt > 1) this.#findReason();
+  }
+
+  /** What waits for a socket goes without one; an answer that was being written is followed from where it is. */
+  #sendPlainly() {
+    for (const frame of [...(this.socket?.unanswered.values() ?? []), ...this.wishes.values()]) {
+      if (this.plain.takes(frame)) this.plain.send(frame);
+    }
+    this.wishes.clear();
+    const live = liveGeneration(this.page.thread());
+    if (live) this.plain.follow(live);
   }
 
   /** A handshake is refused without a reason; the page's own address tells it. */

@@ -170,6 +170,7 @@ function carryOut(effect) {
   } else if (effect.do === "finished") finished(effect.generationId);
   else if (effect.do === "budget") budgetChanged(effect.budget);
   else if (effect.do === "rail") railChanged(effect.event);
+  else if (effect.do === "say") say(effect.text);
   else if (effect.do === "reload") location.reload();
 }
 
@@ -239,8 +240,8 @@ function gone() {
 
 // --- What the person does -------------------------------------------------------------
 
-/** @param {string} action @param {string} turnId */
-function act(action, turnId) {
+/** @param {string} action @param {string} turnId @param {HTMLElement} pressed */
+function act(action, turnId, pressed) {
   const turn = thread.turns.find((other) => other.id === turnId);
   const generation = turn?.generationId ? thread.generations[turn.generationId] : null;
   const button = turnElement(turnId)?.querySelector(`[data-action=${action}]`);
@@ -249,6 +250,8 @@ function act(action, turnId) {
     const model = generation?.model || (picker.parameters().model ?? "");
     if (asking.mayAsk() && button instanceof HTMLElement) again.open(turnId, button, model);
   } else if (action === "retry" || action === "continue") asking.again(action, turnId, {});
+  else if (action === "stop") asking.stop();
+  else if (action === "switch" || action === "schedule") asking.redirect(action, turnId, pressed.dataset.model);
   else if (action === "edit" && turn) asking.edit(turn);
   else if (/^(version|wording)-(previous|next)$/.test(action)) {
     const [kind, step] = action.split("-");

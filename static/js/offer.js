@@ -1,7 +1,8 @@
 // @ts-check
 // What stands above the composer when a message was not sent: why, and what helps, as buttons that work.
 
-import { money, remaining } from "./format.js";
+import { remaining } from "./format.js";
+import { labelOf } from "./wait_view.js";
 
 /**
  * @typedef {{ action: string, label: string, [field: string]: any }} Option
@@ -74,6 +75,3 @@ function withSeconds(seconds) {
   const left = Math.ceil(seconds);
   return left < 60 ? `${left} s` : `${Math.floor(left / 60)} min ${left % 60} s`;
 }
-
-/** @param {Option} option */
-const labelOf = (option) => (option.cost_usd ? `${option.label} (at most ${money(option.cost_usd)})` : option.label);

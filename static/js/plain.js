@@ -3,9 +3,11 @@
 
 import { request, conversationUrl, csrfToken } from "./server.js";
 
-const TRIES = 5;
 const PAUSE_MS = 1000;
-const VERSIONS = new Set(["turn.retry", "turn.continue", "turn.regenerate"]);
+const LONGEST_PAUSE_MS = 15_000;
+const VERSIONS = new Set(["turn.retry", "turn.continue", "turn.regenerate", "turn.switch", "turn.edit"]);
+// What is done at once, and whose effect the running answer tells.
+const WISHES = new Set(["turn.stop", "turn.schedule"]);
 
 /** The events in a text of server-sent events, and the rest that is not whole yet. @param {string} text */
 export function splitEvents(text) {
@@ -19,7 +21,7 @@ export function splitEvents(text) {
 }
 
 export class PlainSender {
-  /** @param {{ id: () => string, dispatch: (event: any) => void }} page */
+  /** @param {{ id: () => string, dispatch: (event: any) => void, hasSocket: () => boolean }} page */
   constructor(page) {
     this.page = page;
     /** Questions on their way, by id. @type {Set<string>} */
@@ -28,21 +30,34 @@ export class PlainSender {
 
   /** Whether a frame of this kind can go without a socket. @param {any} frame */
   takes(frame) {
-    return frame.type === "turn.create" || frame.type === "turn.stop" || VERSIONS.has(frame.type);
+    return frame.type === "turn.create" || WISHES.has(frame.type) || VERSIONS.has(frame.type);
   }
 
-  /** @param {any} frame */
-  async send(frame) {
-    const key = `${frame.turn_id}:${frame.generation_id ?? ""}`;
-    if (frame.type === "turn.stop") {
-      await request("POST", `/api/v1/turns/${frame.turn_id}/stop/`).catch(() => {});
+  /**
+   * The rest of an answer that is being written: its id, sent again, asks nothing twice.
+   * @param {{ id: string, turnId: string, seq: number }} generation
+   */
+  follow({ id, turnId, seq }) {
+    const isFollowed = [...this.running].some((key) => key.startsWith(`${turnId}:`));
+    if (!isFollowed) this.send({ type: "turn.retry", turn_id: turnId, generation_id: id }, seq);
+  }
+
+  /** @param {any} frame @param {number} [after] the last delta that is known */
+  async send(frame, after = 0) {
+    const key = `${frame.turn_id}:${frame.generation_id ?? frame.new_turn_id ?? frame.model ?? ""}`;
+    if (WISHES.has(frame.type)) {
+      const verb = frame.type.slice("turn.".length);
+      await request("POST", `/api/v1/turns/${frame.turn_id}/${verb}/`).catch((error) => {
+        this.page.dispatch({ code: "error", detail: error.message, type: "turn.refused", turn_id: frame.turn_id });
+      });
       return;
     }
     if (this.running.has(key)) return;
     this.running.add(key);
-    let seq = 0;
-    for (let attempt = 0; attempt < TRIES; attempt += 1) {
-      if (attempt) await new Promise((done) => setTimeout(done, PAUSE_MS * attempt));
+    let seq = after;
+    // Until its end was told, or a socket has come up after all and tells it.
+    for (let attempt = 0; !this.page.hasSocket(); attempt += 1) {
+      if (attempt) await new Promise((done) => setTimeout(done, Math.min(PAUSE_MS * attempt, LONGEST_PAUSE_MS)));
       // Sent again, the same id gives the same answer, from where it was lost.
       const done = await this.#post(frame, seq, (event) => {
         if (event.type === "delta") seq = event.seq;
@@ -71,7 +86,7 @@ export class PlainSender {
     if (!response.ok || !response.body) {
       const problem = await response.json().catch(() => ({}));
       if (response.status >= 500) return false;
-      onEvent({ code: "error", detail: "The question could not be sent.", ...problem, type: "turn.refused", turn_id });
+      onEvent({ code: "error", detail: "The question could not be sent.", ...problem, type: "turn.refused", turn_id: fields.new_turn_id ?? turn_id });
       return true;
     }
     let [rest, ended] = ["", false];

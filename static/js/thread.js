@@ -17,9 +17,14 @@ import { joinContinuation } from "./continuation.js";
  * @typedef {object} Problem
  * @property {string} code @property {string} detail @property {any[]} [options] @property {string} [resets_at]
  *
+ * @typedef {{ action: string, label: string, model?: string, cost_usd?: string, run_at?: string }} Option
+ *
  * @typedef {object} Waiting
- * @property {string} reason @property {number} waitSeconds @property {string | null} retryAt
- * @property {number} attempt @property {number} maxAttempts
+ * @property {string} reason @property {string} detail @property {number} waitSeconds
+ * @property {string | null} retryAt @property {string | null} givesUpAt @property {number | null} place
+ * @property {number} attempt @property {number} maxAttempts @property {Option[]} options
+ *
+ * @typedef {{ code: string, detail: string, since?: string }} Note how the answer came about
  *
  * @typedef {"queued" | "running" | "streaming" | "waiting" | "completed" | "stopped" | "interrupted" | "failed"} GenerationState
  *
@@ -27,6 +32,7 @@ import { joinContinuation } from "./continuation.js";
  * @property {string} id @property {string} turnId @property {GenerationState} state @property {number} epoch
  * @property {number} seq @property {string} text @property {string} model @property {string} html
  * @property {Waiting | null} waiting @property {Problem | null} error @property {Receipt | null} receipt
+ * @property {Note[]} notes @property {Option[]} options what can be done with one that has ended
  * @property {string} prefix what it continues, "" for a first answer
  * @property {boolean} stopping @property {boolean} attached @property {boolean} asked @property {number} resumedAt @property {number} gapAt
  *
@@ -48,7 +54,7 @@ import { joinContinuation } from "./continuation.js";
  *   | { do: "finished", generationId: string } | { do: "budget", budget: any } | { do: "rail", event: any }
  *   | { do: "problem", problem: Problem, turnId?: string } | { do: "reload" }
  *   | { do: "edit-refused", turnId: string, text: string, problem: Problem }
- *   | { do: "load-turn", turnId: string } | { do: "branch", headTurnId: string }} Effect
+ *   | { do: "say", text: string } | { do: "load-turn", turnId: string } | { do: "branch", headTurnId: string }} Effect
  *
  * @typedef {{ thread: Thread, effects: Effect[] }} Step
  */
@@ -79,7 +85,7 @@ export const isBusy = (thread) =>
 /** @param {Partial<Generation> & { id: string, turnId: string }} values @returns {Generation} */
 export const newGeneration = (values) => ({
   state: "queued", epoch: 0, seq: 0, text: "", model: "", html: "", waiting: null, error: null, receipt: null,
-  prefix: "", stopping: false, attached: false, asked: false, resumedAt: -1, gapAt: -1, ...values,
+  prefix: "", notes: [], options: [], stopping: false, attached: false, asked: false, resumedAt: -1, gapAt: -1, ...values,
 });
 
 /** The whole text that the page shows for an answer. @param {Generation} generation */

@@ -4,6 +4,7 @@
 import {
   addGeneration, isLive, newGeneration, patchGeneration, patchTurn, problemOf, resumeFrame, shownText,
 } from "./thread.js";
+import { waitSaid, waitingOf } from "./wait_words.js";
 
 /**
  * @typedef {import("./thread.js").Thread} Thread
@@ -40,20 +41,21 @@ export const events = {
       const restored = { ...thread, turns: [...thread.turns.slice(0, thread.turns.indexOf(turn)), ...turn.replaced] };
       return { thread: restored, effects: [{ do: "edit-refused", turnId: turn.id, text: turn.text, problem }] };
     }
-    if (!turn || turn.status === "accepted") return { thread, effects: [{ do: "problem", problem }] };
+    if (!turn || turn.status === "accepted") return { thread, effects: [{ do: "problem", problem, turnId: turn?.id }] };
     const next = patchTurn(thread, turn.id, { status: "refused", refusal: problem });
     return { thread: next, effects: [{ do: "refused", turnId: turn.id, text: turn.text, problem }] };
   },
   "generation.waiting": (thread, event) => {
-    if (!thread.generations[event.generation_id]) return { thread, effects: [] };
-    const waiting = {
-      reason: event.reason,
-      waitSeconds: event.wait_seconds ?? 0,
-      retryAt: event.retry_at ?? null,
-      attempt: event.attempt ?? 1,
-      maxAttempts: event.max_attempts ?? 1,
+    const known = thread.generations[event.generation_id];
+    // It may come by another way than the start of the next attempt, and later.
+    if (!known || !isLive(known.state) || (event.epoch ?? known.epoch) < known.epoch) return { thread, effects: [] };
+    const waiting = waitingOf(event);
+    const values = { state: /** @type {const} */ ("waiting"), waiting, model: event.model ?? known.model, notes: event.notes ?? known.notes };
+    const said = waiting.reason === known.waiting?.reason ? "" : waitSaid(waiting, Date.now());
+    return {
+      thread: patchGeneration(thread, known.id, values),
+      effects: said ? [{ do: "say", text: said }] : [],
     };
-    return { thread: patchGeneration(thread, event.generation_id, { state: "waiting", waiting }), effects: [] };
   },
   "generation.started": (thread, event) => {
     const id = event.generation_id;
@@ -70,7 +72,7 @@ export const events = {
     // The number of deltas shrank though we had just asked for more: the server starts this answer over.
     const lost = event.epoch === known.epoch && (event.seq ?? 0) < known.seq && known.resumedAt === known.seq;
     const fresh = event.epoch !== known.epoch || lost ? { seq: 0, text: "", epoch: event.epoch } : {};
-    const started = { model: event.model, waiting: null, state: stateOf({ ...known, ...fresh }), gapAt: -1, ...fresh };
+    const started = { model: event.model, notes: event.notes ?? [], waiting: null, state: stateOf({ ...known, ...fresh }), gapAt: -1, ...fresh };
     next = patchGeneration(next, id, started);
     const generation = next.generations[id];
     if (generation.attached && generation.seq === 0) return { thread: next, effects: [] };
@@ -143,6 +145,8 @@ function finish(thread, event, state) {
     html: event.html ?? "",
     receipt: event.receipt ?? null,
     error: event.error ? problemOf(event.error) : null,
+    notes: event.notes ?? [],
+    options: event.options ?? [],
   };
   return {
     thread: patchGeneration(thread, known.id, values),

@@ -2,12 +2,15 @@
 // The thread on the page: makes the elements of new turns from the page's template and brings each
 // generation's element to its state.
 
-import { receiptLine, modelName, remaining } from "./format.js";
+import { field, icon } from "./elements.js";
+import { receiptLine, modelName } from "./format.js";
 import { receiptRows } from "./receipt.js";
 import { enhance } from "./enhance.js";
 import { fragment, sanitise } from "./sanitise.js";
 import { StreamView } from "./stream_view.js";
 import { isLive, shownText } from "./thread.js";
+import { labelOf, showContinue, showNotes, showWait } from "./wait_view.js";
+import { isBrief, waitTitle } from "./wait_words.js";
 
 const WAIT_WORDS_AFTER_MS = 2000;
 const ENDED = {
@@ -16,31 +19,10 @@ const ENDED = {
   interrupted: { word: "Interrupted", icon: "alert" },
   failed: { word: "No answer", icon: "alert" },
 };
-const WAITING = {
-  rate_limit: "Service busy",
-  capacity: "Waiting for a free place",
-  retry: "The service had an error",
-  recovery: "Taking up your question again",
-};
-
-/** @param {Element} root @param {string} name @returns {HTMLElement} */
-const field = (root, name) => /** @type {HTMLElement} */ (root.querySelector(`[data-field=${name}]`));
-
-/** @param {string} name @returns {SVGElement} */
-function icon(name) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  use.setAttribute("href", `#i-${name}`);
-  svg.append(use);
-  return svg;
-}
-
 export class ThreadView {
   /**
    * @param {HTMLElement} root @param {HTMLTemplateElement} template
-   * @param {{ onFlush: () => void, onAction: (action: string, turnId: string) => void }} callbacks
+   * @param {{ onFlush: () => void, onAction: (action: string, turnId: string, button: HTMLElement) => void }} callbacks
    */
   constructor(root, template, { onFlush, onAction }) {
     this.root = root;
@@ -61,7 +43,10 @@ export class ThreadView {
       const button = event.target instanceof Element ? event.target.closest("[data-action]") : null;
       const turn = button?.closest("[data-turn-id]");
       if (button instanceof HTMLElement && turn instanceof HTMLElement) {
-        onAction(button.dataset.action ?? "", turn.dataset.turnId ?? "");
+        // Without a script they send a form.
+        event.preventDefault();
+        if (button.getAttribute("aria-disabled") === "true") return;
+        onAction(button.dataset.action ?? "", turn.dataset.turnId ?? "", button);
       }
     });
   }
@@ -209,6 +194,8 @@ export class ThreadView {
     field(element, "tools").hidden = live;
     field(element, "copy").hidden = !shownText(generation) && !generation.html;
     this.#thinking(element, generation);
+    showNotes(element, generation);
+    showContinue(element, generation);
     const receipt = field(element, "receipt");
     receipt.hidden = live || !generation.receipt;
     if (!live) this.#ended(element, generation);
@@ -219,15 +206,18 @@ export class ThreadView {
 
   /** @param {HTMLElement} element @param {import("./thread.js").Generation} generation */
   #thinking(element, generation) {
+    showWait(element, generation);
     const thinking = field(element, "thinking");
-    thinking.hidden = !isLive(generation.state) || generation.seq > 0 || generation.prefix !== "";
+    const waits = !field(element, "waitbox").hidden;
+    thinking.hidden = waits || !isLive(generation.state) || generation.seq > 0 || generation.prefix !== "";
     if (thinking.hidden) return;
-    const wait = field(element, "wait");
+    const reason = field(element, "thinking-of");
     const since = this.thinkingSince.get(generation.turnId) ?? Date.now();
     this.thinkingSince.set(generation.turnId, since);
     const late = Date.now() - since > WAIT_WORDS_AFTER_MS;
-    const words = generation.state === "waiting" ? waitingText(generation.waiting) : late ? lateText(generation) : "";
-    if (wait.textContent !== words) wait.textContent = words;
+    const { waiting } = generation;
+    const words = waiting && isBrief(waiting) ? `${waitTitle(waiting, Date.now())}.` : late ? lateText(generation) : "";
+    if (reason.textContent !== words) reason.textContent = words;
   }
 
   /** @param {HTMLElement} element @param {import("./thread.js").Generation} generation */
@@ -261,7 +251,7 @@ export class ThreadView {
       button.type = "button";
       button.className = "button small";
       button.dataset.action = option.action;
-      button.textContent = option.label;
+      button.textContent = labelOf(option);
       return button;
     });
     field(element, "trouble-actions").replaceChildren(...buttons);
@@ -281,15 +271,6 @@ function switcher(element, kind, ids, shown) {
   for (const [step, end] of /** @type {const} */ ([["previous", 1], ["next", ids.length]])) {
     /** @type {HTMLElement} */ (element.querySelector(`[data-action=${kind}-${step}]`)).setAttribute("aria-disabled", String(number === end));
   }
-}
-
-/** @param {import("./thread.js").Waiting | null} waiting */
-function waitingText(waiting) {
-  if (!waiting) return "";
-  const what = WAITING[/** @type {keyof typeof WAITING} */ (waiting.reason)] ?? "Waiting";
-  const seconds = waiting.retryAt ? (Date.parse(waiting.retryAt) - Date.now()) / 1000 : waiting.waitSeconds;
-  const when = seconds > 0.5 ? `sending in ${remaining(seconds)}` : "sending now";
-  return `${what}, ${when} (${waiting.attempt} of ${waiting.maxAttempts})`;
 }
 
 /** @param {import("./thread.js").Generation} generation */

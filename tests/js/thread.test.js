@@ -199,3 +199,20 @@ test("it keeps the identity of what did not change", () => {
   const after = play([ask, accepted, started, delta(1, "a")], thread).thread;
   assert.equal(after.generations.g0, other);
 });
+
+test("it takes no wait of an attempt that another one has followed", () => {
+  const waiting = { type: "generation.waiting", generation_id: GENERATION, reason: "retry", wait_seconds: 3, attempt: 1, max_attempts: 5, epoch: 1 };
+  const again = { ...started, epoch: 2 };
+  assert.equal(answer(play([ask, accepted, started, waiting, again, waiting]).thread).state, "running");
+});
+
+test("it keeps who answers instead and what a wait offers", () => {
+  const options = [{ action: "switch", label: "Use B now", model: "b" }, { action: "stop", label: "Cancel" }];
+  const waiting = { type: "generation.waiting", generation_id: GENERATION, reason: "choice", epoch: 1, options, detail: "Busy." };
+  const step = play([ask, accepted, started, waiting]);
+  assert.deepEqual(answer(step.thread).waiting.options, options);
+  const notes = [{ code: "fallback", detail: "B answers." }];
+  const passed = play([ask, accepted, started, waiting, { ...started, epoch: 2, model: "b", notes }]).thread;
+  assert.deepEqual(answer(passed).notes, notes);
+  assert.equal(answer(passed).model, "b");
+});

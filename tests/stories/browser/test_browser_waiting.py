@@ -1,0 +1,207 @@
+"""Answers that wait, are passed on, or come from before, in a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+
+import pytest
+import pytest_asyncio
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from playwright.async_api import Browser, expect
+
+from billing.books import check_books
+from billing.budgets import set_budget
+from billing.models import Hold
+from conversations.database import in_database
+from conversations.models import Generation
+from tests.stories.browser.chat import Chat
+from tests.stories.browser.conftest import Complaints
+from tests.stories.site import Site, Web
+
+pytestmark = [pytest.mark.browser, pytest.mark.story]
+
+GOOD = "demo:300-12-20"
+FALLING = "demo:0-9-0!404"
+
+
+@pytest.fixture(scope="module")
+def falling(django_db_setup: None, bundle: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """A server where a model stands in for the others, and a worker for the waits."""
+    made = Site(tmp_path_factory.mktemp("site"), FALLBACK_MODELS=GOOD, MAX_RETRIES="1")
+    try:
+        made.start_worker()
+        yield made.start_web()
+    finally:
+        made.stop()
+        print(made.logs())
+
+
+@pytest_asyncio.fixture
+async def standing_in(
+    browser: Browser, falling: Web, transactional_db: None, alice: User, complaints: Complaints
+) -> AsyncIterator[Chat]:
+    context = await browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
+    page = await context.new_page()
+    complaints.watch(page)
+    story = Chat(page, f"http://{falling.address}")
+    await story.sign_in(alice)
+    yield story
+    await context.close()
+
+
+async def books_balance() -> None:
+    assert await in_database(Hold.objects.alive().count) == 0
+    assert await in_database(lambda: [finding for finding in check_books() if finding.rows]) == []
+
+
+async def shot(chat: Chat, name: str) -> None:
+    """A picture of the state in both widths and themes, where somebody wants to look (SHOTS = a folder)."""
+    folder = os.environ.get("SHOTS")
+    if not folder:
+        return
+    for width, device in ((1280, "desktop"), (390, "phone")):
+        for scheme in ("light", "dark"):
+            await chat.page.set_viewport_size({"width": width, "height": 800})
+            await chat.page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
+            await chat.page.screenshot(path=f"{folder}/{name}-{device}-{scheme}.png")
+    await chat.page.set_viewport_size({"width": 1280, "height": 800})
+
+
+async def test_it_counts_down_and_switches_to_another_model(chat: Chat) -> None:
+    await chat.ask("Tell me about rivers", "demo:50-20-10!429@40")
+    box = chat.answer.locator(".waitbox")
+    await expect(box.locator(".wait")).to_have_text(
+        re.compile(r"^Service busy, sending in \d+ s \(1 of 5\)$")
+    )
+    await expect(box).to_contain_text("is busy.")
+    await expect(chat.answer.locator(".thinking")).to_be_hidden()
+    await shot(chat, "rate-limit")
+    first = await box.locator(".wait").text_content()
+    await expect(box.locator(".wait")).not_to_have_text(first or "")
+    button = box.get_by_role("button", name=re.compile(r"^Use Demo now \(at most \$0\.0\d+\)$"))
+    await button.focus()
+    await chat.page.wait_for_timeout(1200)
+    await expect(button).to_be_focused()  # the clock does not take the buttons away
+    await chat.page.keyboard.press("Enter")
+    await chat.until("completed")
+    await expect(chat.answer.locator(".notes")).to_contain_text("as you chose")
+    await expect(box).to_be_hidden()
+    await shot(chat, "switched")
+    await chat.reload()
+    await expect(chat.answer.locator(".notes")).to_contain_text("as you chose")
+    await books_balance()
+
+
+async def test_it_cancels_a_wait_and_keeps_the_question(chat: Chat) -> None:
+    await chat.ask("Tell me", "demo:50-20-10!429@40")
+    await chat.answer.locator(".waitbox").get_by_role("button", name="Cancel").click()
+    await chat.until("stopped")
+    await expect(chat.page.locator(".question-text:visible")).to_have_text(["Tell me"])
+    await expect(chat.answer.locator(".waitbox")).to_be_hidden()
+    await books_balance()
+
+
+async def test_it_lets_the_person_choose_when_the_wait_is_long(chat: Chat) -> None:
+    await chat.ask("Tell me", "demo:50-20-10!429x1@900")
+    box = chat.answer.locator(".waitbox")
+    await expect(box.locator(".wait")).to_have_text(re.compile(r"^Service busy for 1[45] min\. What now\?$"))
+    await expect(box).to_contain_text("takes no more questions for now.")
+    names = await box.get_by_role("button").all_text_contents()
+    assert re.fullmatch(r"Use .* now \(at most \$0\.\d+\)", names[0])
+    assert re.fullmatch(r"Send (tomorrow )?at \d\d:\d\d", names[2])
+    assert names[3] == "Cancel"
+    await shot(chat, "choice")
+    await chat.reload()  # the server renders the same
+    await expect(box.get_by_role("button")).to_have_count(4)
+    await box.get_by_role("button", name=re.compile("^Send ")).click()
+    await expect(box.locator(".wait")).to_have_text(
+        re.compile(r"^Sending (tomorrow )?at \d\d:\d\d, in 1[45] min$")
+    )
+    await shot(chat, "scheduled")
+    await chat.reload()
+    await expect(box.locator(".wait")).to_have_text(re.compile("^Sending "))
+    await box.get_by_role("button", name="Cancel").click()
+    await chat.until("stopped")
+    await books_balance()
+
+
+async def test_it_shows_who_answered_instead_and_why(standing_in: Chat) -> None:
+    chat = standing_in
+    await chat.ask("Tell me about rivers", FALLING)
+    note = chat.answer.locator(".notes")
+    await expect(note).to_have_text("Demo 300-12-20 answers, because Demo 0-9-0!404 was retired.")
+    await chat.until("completed")
+    await expect(note).to_have_text("Answered by Demo 300-12-20, because Demo 0-9-0!404 was retired.")
+    await chat.answer.locator(".receipt summary").click()
+    await expect(chat.answer.locator("[data-field=receipt-rows]")).to_contain_text("300-12-20")
+    await shot(chat, "fallback")
+    await chat.reload()
+    await expect(note).to_have_text("Answered by Demo 300-12-20, because Demo 0-9-0!404 was retired.")
+    await books_balance()
+
+
+async def test_it_marks_an_earlier_answer(chat: Chat, alice: User) -> None:
+    model = "demo:50-20-10!401"
+    await chat.ask("Tell me about rivers", "demo:friendly")
+    await chat.until("completed")
+    await chat.page.goto(chat.base)
+    await chat.ready()
+    await chat.ask("Tell me about rivers", model)
+    await chat.until("failed")
+    await expect(chat.answer.locator(".trouble")).to_contain_text("AI is unavailable")
+    await shot(chat, "unavailable")
+    await in_database(_pretend_that_it_once_answered, model)
+    await chat.page.goto(chat.base)
+    await chat.ready()
+    await chat.ask("Tell me about rivers", model)
+    await chat.until("completed")
+    note = chat.answer.locator(".notes")
+    await expect(note).to_contain_text("This is its earlier answer to the same question. From a moment ago.")
+    await expect(chat.answer.locator("[data-field=receipt-line]")).to_contain_text("not charged")
+    await expect(chat.answer.locator("[data-action=again]")).to_be_visible()
+    await shot(chat, "cached")
+    await books_balance()
+
+
+def _pretend_that_it_once_answered(model: str) -> None:
+    asked = Generation.objects.get(model=model)
+    Generation.objects.filter(state="completed").update(request_hash=asked.request_hash, model=model)
+
+
+async def test_it_says_that_the_service_is_down_and_keeps_trying(standing_in: Chat, alice: User) -> None:
+    chat = standing_in
+    nothing_of_it = partial(set_budget, scope="user", scope_id=alice.pk, unit="tokens", limit_units=1)
+    await in_database(nothing_of_it, period="day", model=GOOD)  # so that it cannot stand in
+    await chat.ask("Tell me", "demo:50-20-10!503")
+    box = chat.answer.locator(".waitbox[data-reason=outage]")
+    await expect(box.locator(".wait")).to_have_text(re.compile("^Service down, trying again in "))
+    kept = re.compile(r"Your question is kept .* We keep trying until (tomorrow at )?\d\d:\d\d\.")
+    await expect(box).to_contain_text(kept)
+    await shot(chat, "outage")
+    await box.get_by_role("button", name="Cancel").click()
+    await chat.until("stopped")
+    await books_balance()
+
+
+async def test_it_continues_what_was_stopped_for_a_price_that_was_shown(chat: Chat) -> None:
+    await chat.ask("Tell me", "demo:50-400-10")
+    await chat.until("streaming")
+    await expect(chat.prose).to_contain_text("the")
+    await chat.page.keyboard.press("Escape")
+    await chat.until("stopped")
+    first = " ".join((await chat.text()).split())
+    button = chat.answer.locator("[data-action=continue]")
+    await expect(button).to_have_text(re.compile(r"^Continue \(at most \$0\.0\d+\)$"))
+    await shot(chat, "continue")
+    await button.click()
+    await expect(chat.answer).to_have_attribute("aria-busy", "false")
+    await chat.until("completed")
+    text = " ".join((await chat.text()).split())
+    assert text.startswith(first)
+    assert len(text) > len(first)
+    assert await sync_to_async(Generation.objects.count)() == 2
+    await books_balance()
