@@ -18,11 +18,13 @@ from tests.billing.processes import start
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-PROCESSES = 64 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 4
+# Each client is a process; each of the four that start them has so many.
+CLIENTS = 256 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 64
+STARTERS = 4
 
 
 def hammer(plans: list[dict[str, Any]]) -> Counter[str]:
-    """Run one process per plan, start them together, and add up what they report."""
+    """Run the clients of all plans, start them together, and add up what they report."""
     processes = [start("tests.billing.hammer", json.dumps(plan)) for plan in plans]
     total: Counter[str] = Counter()
     try:
@@ -57,17 +59,17 @@ def assert_books() -> None:
 
 
 @pytest.mark.parametrize("over", [0, 7])
-def test_64_clients_on_a_budget_worth_exactly_n_calls(over: int) -> None:
-    """Each call takes 100 tokens and uses ``over`` more input than it held."""
+def test_64_processes_on_a_budget_worth_exactly_n_calls(over: int) -> None:
+    """256 with the long profile. Each call takes 100 tokens and uses ``over`` more input than it held."""
     budget = play.budget(100 * 57, now=timezone.now())
-    total = hammer([spending(64 // PROCESSES, over=over) for _ in range(PROCESSES)])
+    total = hammer([spending(CLIENTS // STARTERS, over=over) for _ in range(STARTERS)])
     bucket = Bucket.objects.get(budget=budget)
     # Admitted is the most that the limit allows; beyond it is only what nobody could have held.
     if over == 0:
         assert total["admitted"] == 57
     assert 5_700 - 100 < bucket.posted <= 5_700 + 57 * over
     assert bucket.posted - bucket.slack <= 5_700
-    assert total["refused"] == 64
+    assert total["refused"] == CLIENTS
     assert total["settled"] == total["admitted"] == LedgerEntry.objects.count()
     assert bucket.posted == total["admitted"] * (100 + over)
     assert bucket.slack == total["admitted"] * over
