@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from billing import holds
@@ -51,7 +53,11 @@ def test_litellm_40002_the_tier_of_a_long_prompt_is_held() -> None:
     )
     play.budget(None)
     play.budget(450_000_000, unit="nanousd")
-    asked = {"input_tokens": 300_000, "wanted_output_tokens": 100, "minimum_output_tokens": 100}
+    asked: dict[str, Any] = {
+        "input_tokens": 300_000,
+        "wanted_output_tokens": 100,
+        "minimum_output_tokens": 100,
+    }
     for _ in range(3):
         play.settle(play.dispatched(**asked), 300_000, 100)
     with pytest.raises(BudgetExceeded):
