@@ -90,3 +90,41 @@ class BooksCheck(models.Model):
 
     def __str__(self) -> str:
         return f"books at {self.checked_at:%Y-%m-%d %H:%M}: {', '.join(self.failed) or 'right'}"
+
+
+class ProviderBill(models.Model):
+    """A provider's billing file that was imported; the same file is imported once."""
+
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    file_name = models.CharField(max_length=200)
+    format = models.CharField(max_length=40)
+    provider = models.CharField(max_length=32)
+    zone = models.CharField(max_length=64)
+    first_day = models.DateField()
+    last_day = models.DateField()
+    imported_at = models.DateTimeField()
+    imported_by = models.BigIntegerField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.format}, {self.first_day} to {self.last_day}"
+
+
+class ProviderBillLine(models.Model):
+    """What a bill says of one of the provider's days and models; null: it does not say."""
+
+    bill = models.ForeignKey(ProviderBill, on_delete=models.CASCADE, related_name="lines")
+    day = models.DateField()
+    provider_model = models.CharField(max_length=200)
+    requests = models.BigIntegerField(null=True)
+    input_tokens = models.BigIntegerField(null=True)
+    cached_tokens = models.BigIntegerField(null=True)
+    output_tokens = models.BigIntegerField(null=True)
+    cost_nanousd = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["bill", "day", "provider_model"], name="billline_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.provider_model} on {self.day}"
