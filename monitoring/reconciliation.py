@@ -137,7 +137,7 @@ def drift(bill: ProviderBill) -> list[Drift]:
         model = match_model(line.provider_model, bill.provider, known) or ""
         found.append(Drift(line.day, model, line, ours.pop((line.day, model), Sums())))
     found += [Drift(day, model, None, sums) for (day, model), sums in ours.items()]
-    return sorted(found, key=lambda one: (one.day, one.model, one.provider_model))
+    return sorted(found, key=lambda one: (one.day, not one.model, one.model, one.provider_model))
 
 
 def _ours(bill: ProviderBill) -> dict[tuple[date, str], Sums]:

@@ -140,7 +140,7 @@ def test_it_shows_the_drift_of_each_day_and_model(calls: list[LedgerEntry]) -> N
 def test_it_shows_what_the_bill_is_silent_about(calls: list[LedgerEntry]) -> None:
     silent = OPENAI.replace("gpt-4.1-mini-2025-04-14", "gpt-9")
     found = drift(bill_of(silent))
-    assert [(one.model, one.line is None) for one in found] == [("", False), (MODEL, True), ("", False)]
+    assert [(one.model, one.line is None) for one in found] == [(MODEL, True), ("", False), ("", False)]
 
 
 @pytest.mark.django_db
