@@ -25,13 +25,19 @@ class Person:
     conversation_id: uuid.UUID
 
 
-def offer(*models: str) -> None:
-    """Priced models of the scripted provider, named in its grammar (``50-240-8!429x1@1``)."""
+def offer(*models: str, stand_in: str = "") -> None:
+    """Priced models of the scripted provider, named in its grammar (``50-240-8!429x1@1``).
+
+    ``stand_in`` answers where they cannot.
+    """
     Provider.objects.get_or_create(
         name="openai", defaults={"kind": "openai_compatible", "api_key_env": "OPENAI_API_KEY"}
     )
     for model in models:
-        add_model(model_id=f"openai:{model}", context_window_tokens=64_000, max_output_tokens=4_000)
+        row = add_model(model_id=f"openai:{model}", context_window_tokens=64_000, max_output_tokens=4_000)
+        if stand_in:
+            row.fallbacks = f"openai:{stand_in}"
+            row.save()
         set_price(model=f"openai:{model}", tiers=[TierPrice(INPUT_PICOUSD, OUTPUT_PICOUSD)])
 
 

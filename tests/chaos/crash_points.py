@@ -40,6 +40,7 @@ TOKENS = (200, 240, 300)
 PLAIN = {tokens: f"60-{tokens}-6" for tokens in TOKENS}
 BUSY = {tokens: f"20-{tokens}-6!429x1@1" for tokens in TOKENS}
 LONG_BUSY = {tokens: f"20-{tokens}-6!429x1@5" for tokens in TOKENS}
+GONE = {tokens: f"20-{tokens}-6!404" for tokens in TOKENS}
 MODELS = [*PLAIN.values(), *BUSY.values(), *LONG_BUSY.values()]
 BURN_SECONDS = 60.0
 END_SECONDS = 150.0
@@ -54,6 +55,7 @@ class Way:
     trigger: str
     where: Where = "web"
     busy: bool = False  # the provider refuses the first call, so there is a wait and a second hold
+    gone: bool = False  # the provider no longer has the model, and another one stands in
     act: Act = ""
     may_end: frozenset[str] = CUT
     again: bool = False  # not at the first hold of a question, but at that of its second attempt
@@ -127,6 +129,12 @@ POINTS: dict[str, tuple[Way, ...]] = {
         Way(f"after:{STOP}", act="stop_waiting", busy=True, may_end=STOPPED),
         Way(f"inside:{STOP}:2", act="stop_elsewhere", may_end=STOPPED, passes=False),
         Way(f"after:{STOP}", act="stop_elsewhere", may_end=STOPPED, passes=False),
+    ),
+    "fallback": (
+        Way("inside:conversations.fallbacks.fall_back:2", "either", gone=True),
+        Way("inside:conversations.fallbacks.fall_back:9", "either", gone=True),
+        Way("commit-before:conversations.stand_ins.take_over", "either", gone=True),
+        Way("commit-after:conversations.stand_ins.take_over", "either", gone=True),
     ),
     "bucket creation": (
         Way(f"after:{BUCKETS}"),
@@ -277,6 +285,8 @@ class Wave:
 
     def _model(self, way: Way, chance: random.Random) -> tuple[int, str]:
         tokens = chance.choice(TOKENS)
+        if way.gone:
+            return tokens, f"openai:{GONE[tokens]}"
         names = LONG_BUSY if way.act == "stop_waiting" else BUSY if way.busy else PLAIN
         return tokens, f"openai:{names[tokens]}"
 
@@ -343,6 +353,8 @@ async def run(
 ) -> Verdict:
     """One wave for each seed; the verdict of them all."""
     await in_database(offer, *MODELS)
+    for tokens in TOKENS:
+        await in_database(offer, GONE[tokens], stand_in=PLAIN[tokens])
     await in_database(site_budget)
     total = Verdict()
     for seed in seeds:
