@@ -260,7 +260,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
 
     async def _announce_live(self, generation: Generation) -> None:
         """Tell a new socket what is being written; the words wait until it says where it resumes."""
-        stream = self.runtime.stream_of(generation)
+        stream = await self.runtime.stream_of(generation)
         if generation.state == State.WAITING:
             stream.wait(await in_database(waiting_event, generation))
         self._attach(stream, held=True)
@@ -275,7 +275,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             if not generation.is_live:
                 await self.send_event(await in_database(endings.ended_event_of, generation))
                 return
-            attachment = self._attach(self.runtime.stream_of(generation))
+            attachment = self._attach(await self.runtime.stream_of(generation))
         attachment.resume(after_seq, epoch)
         self._wake.set()
 

@@ -95,7 +95,7 @@ async def switch(
         model=model,
         confirmed=confirmed,
     )
-    runtime.stream_of(generation)
+    await runtime.stream_of(generation)
     await runtime.announce_waiting(generation, here=True)
     runtime.spawn(generation.pk)
     return generation

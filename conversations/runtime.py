@@ -31,7 +31,7 @@ from conversations.heartbeat import Heartbeat
 from conversations.hints import ended_notice, started_notice, tell_worker
 from conversations.live import LiveStream
 from conversations.models import CLAIMED_STATES, Generation, WaitingReason
-from conversations.notes import notes_of
+from conversations.notes import Note, notes_of
 from conversations.running import Attempt
 from conversations.stream_log import LogReader, LogWriter, connect, connect_to_write
 from conversations.waiting_events import waiting_event
@@ -193,8 +193,9 @@ class Runtime:
 
     # --- Following --------------------------------------------------------------
 
-    def stream_of(self, generation: Generation) -> LiveStream:
+    async def stream_of(self, generation: Generation) -> LiveStream:
         """The live stream of a generation that has not ended; followed by the log if it runs elsewhere."""
+        notes = await in_database(notes_of, generation)
         stream = self.streams.get(generation.pk)
         if stream is None:
             stream = self._new_stream(
@@ -206,7 +207,7 @@ class Runtime:
                 local=False,
             )
         if not stream.local:
-            stream.model, stream.notes = generation.model, notes_of(generation)
+            stream.model, stream.notes = generation.model, notes
         if (
             not stream.local
             and generation.epoch > stream.epoch
@@ -291,14 +292,14 @@ class Runtime:
         if not watched:
             return
         rows = await in_database(_states, watched)
-        for row in rows:
+        for row, notes in rows:
             found = self.streams.get(row.pk)
             if found is None or found.local:
                 continue
             if not row.is_live:
                 self._keep(self._end_by_database(found))
             elif row.epoch > found.epoch and row.state in CLAIMED_STATES:
-                found.model, found.notes = row.model, notes_of(row)
+                found.model, found.notes = row.model, notes
                 self.follow(found, row.epoch)
 
     # --- Stop requests from other processes ------------------------------
@@ -363,8 +364,9 @@ async def _hand_over(generation_id: uuid.UUID) -> None:
     await asyncio.to_thread(tell_worker, generation_id)
 
 
-def _states(generation_ids: list[uuid.UUID]) -> list[Generation]:
-    return list(Generation.objects.filter(pk__in=generation_ids).defer("text", "html"))
+def _states(generation_ids: list[uuid.UUID]) -> list[tuple[Generation, list[Note]]]:
+    rows = Generation.objects.filter(pk__in=generation_ids).defer("text", "html")
+    return [(row, notes_of(row)) for row in rows]
 
 
 _runtimes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Runtime] = weakref.WeakKeyDictionary()

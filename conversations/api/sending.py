@@ -82,7 +82,8 @@ async def _send(verb: Callable[[], Started], user_id: int) -> Sent:
         await announce_start(started, user_id=user_id)
         return Sent(started, runtime, stream, None)
     generation = await in_database(Generation.objects.select_related("turn").get, pk=started.generation_id)
-    return Sent(started, runtime, runtime.stream_of(generation) if generation.is_live else None, generation)
+    stream_or_none = await runtime.stream_of(generation) if generation.is_live else None
+    return Sent(started, runtime, stream_or_none, generation)
 
 
 async def answer(request: Request, sent: Sent, *, html: bool) -> HttpResponseBase:

@@ -22,6 +22,7 @@ async def stop_and_wait(*, user_id: int, turn: Turn) -> Generation | None:
     )
     if generation is not None and generation.is_live:
         release_request_thread()
-        async with Watch(runtime, runtime.stream_of(generation), elsewhere=True) as watch:
+        stream = await runtime.stream_of(generation)
+        async with Watch(runtime, stream, elsewhere=True) as watch:
             await watch.ended(seconds=STOP_WAIT_SECONDS)
     return generation

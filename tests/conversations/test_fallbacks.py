@@ -22,6 +22,7 @@ from conversations.database import in_database
 from conversations.models import ApiKey, Conversation, Generation, State, WaitingReason
 from conversations.models.call import CallRecord
 from conversations.sweeper import sweep_once
+from llm.profiles import clear_cache
 from tests.conversations.conftest import OpenSocket, Socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -337,6 +338,19 @@ async def test_it_holds_nothing_while_it_waits_long(
     assert await in_database(Hold.objects.alive().count) == 0
     await socket.send("turn.stop", turn_id=turn_id)
     assert (await socket.until_end())["type"] == "generation.stopped"
+
+
+async def test_it_shows_a_switched_answer_to_a_new_socket_of_a_process_that_knows_no_models_yet(
+    conversation: Conversation, alice_key: str, open_socket: OpenSocket
+) -> None:
+    first = await open_socket(conversation.pk, alice_key)
+    await ask(first, "demo:0-9-0!429@700")
+    await first.until("generation.waiting")
+    await in_database(Generation.objects.update, asked_model="demo:friendly", switch_reason="model_gone")
+    clear_cache()
+    second = await open_socket(conversation.pk, alice_key)
+    waiting = await second.until("generation.waiting")
+    assert [note["code"] for note in waiting["notes"]] == ["fallback"]
 
 
 async def test_it_uses_only_the_ways_that_are_on(
