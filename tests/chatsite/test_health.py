@@ -29,6 +29,8 @@ async def test_it_lives_whatever_host_is_asked_for(async_client: AsyncClient) ->
 
 @pytest.mark.django_db(transaction=True)
 async def test_it_is_ready_with_database_redis_and_tables(async_client: AsyncClient) -> None:
+    for chore in ("sweeper", "worker"):
+        await sync_to_async(Pulse.beat)(chore)
     answer = await async_client.get("/readyz", headers={"host": "10.0.0.7:8000"})
     assert answer.json() == {
         "status": "ok",

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
 from conversations.database import in_database
-from conversations.models import Conversation, Generation, State, Turn
+from conversations.models import Conversation, Generation, State, Turn, WaitingReason
 from tests.conversations.rest import Rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+# What can be done to an answer that waits; the others are shown one that is complete.
+WAITING = {"turns/<uuid:turn_id>/schedule/", "turns/<uuid:turn_id>/switch/"}
 PUBLIC = {"schema/", "docs/", "auth/token/", "auth/token/refresh/"}
 
 
@@ -71,6 +75,15 @@ def fill(route: str, objects: dict[str, uuid.UUID]) -> str:
     return route
 
 
+def let_it_wait(generation_id: uuid.UUID) -> None:
+    Generation.objects.filter(pk=generation_id).update(
+        state=State.WAITING,
+        text="",
+        waiting_reason=WaitingReason.CHOICE,
+        run_after=timezone.now() + timedelta(hours=1),
+    )
+
+
 BODY = {"text": "Hello", "title": "Taken over", "model": "demo:0-1-0"}
 
 
@@ -100,6 +113,8 @@ async def test_it_answers_the_owner(route: str, objects: dict[str, uuid.UUID], r
     for method in methods(route):
         if method == "DELETE":
             continue
+        if route in WAITING:
+            await in_database(let_it_wait, objects["generation_id"])
         response = await rest.send(method, fill(route, objects), BODY)
         assert response.status_code < 300, (method, route, response.content)
 
