@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 import random
 import uuid
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,32 +23,10 @@ from conversations.admission.results import Result
 from conversations.capacity import ASK_AGAIN_SECONDS
 from llm.usage import Usage
 from tests.conversations.gates import OK
+from tests.fakes.limits import SlidingWindow
 from tests.llm.making import make_profile
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
-
-
-@dataclass
-class SlidingWindow:
-    """A provider: what it has taken in the last minute, and what it had to refuse."""
-
-    requests_per_minute: int
-    tokens_per_minute: int = 10**12
-    taken: deque[tuple[float, int]] = field(default_factory=deque)
-    refused: int = 0
-    sizes: list[int] = field(default_factory=list)
-
-    def takes(self, now: float, tokens: int) -> float | None:
-        """None, or the seconds after which it would."""
-        while self.taken and self.taken[0][0] <= now - 60:
-            self.taken.popleft()
-        over = sum(amount for _, amount in self.taken) + tokens > self.tokens_per_minute
-        if len(self.taken) >= self.requests_per_minute or over:
-            self.refused += 1
-            return self.taken[0][0] + 60 - now
-        self.taken.append((now, tokens))
-        self.sizes.append(tokens)
-        return None
 
 
 @dataclass
@@ -105,7 +82,7 @@ async def simulate(redis_url: str) -> AsyncIterator[Simulate]:
                 back_at = now[0] + min(answer.seconds, ASK_AGAIN_SECONDS) + rng.uniform(0, lateness_seconds)
                 heapq.heappush(heap, (back_at, count, item))
                 continue
-            hint = provider.takes(now[0], max(1, round(item.input_tokens * used_share)))
+            hint = provider.take(now[0], max(1, round(item.input_tokens * used_share)))
             if hint is not None:
                 await gate.report(answer, Result("limited", "rate_limited", hint))
                 heapq.heappush(heap, (now[0] + hint + rng.uniform(0, 1), count, item))
@@ -148,7 +125,7 @@ def _starts(run: Run) -> list[float]:
 
 
 async def test_tokens_are_paced_as_well_and_large_turns_are_not_starved(simulate: Simulate) -> None:
-    provider = SlidingWindow(10**9, tokens_per_minute=250_000)
+    provider = SlidingWindow(10**9, tokens=250_000)
     sizes = (500, 2_000, 8_000, 60_000)
     run = await simulate(
         provider,
@@ -164,7 +141,7 @@ async def test_tokens_are_paced_as_well_and_large_turns_are_not_starved(simulate
 
 
 async def test_unused_tokens_are_used_by_the_next(simulate: Simulate) -> None:
-    provider = SlidingWindow(10**9, tokens_per_minute=100_000)
+    provider = SlidingWindow(10**9, tokens=100_000)
     run = await simulate(
         provider,
         [0.0] * 120,

@@ -25,6 +25,7 @@ from typing import Any
 from llm.demo_names import DemoName, Fault, parse_demo_name
 from llm.demo_script import friendly_tokens, thought_tokens
 from tests.fakes.http_server import At, Close, HttpServer, RecordedRequest, Reply, Reset, Send, Stall, Step
+from tests.fakes.limits import SlidingWindow
 from tests.fakes.wire import Counts, GeminiDialect, OpenAIDialect
 
 Dialect = OpenAIDialect | GeminiDialect
@@ -38,7 +39,10 @@ def numbered(count: int) -> list[str]:
 
 
 class ProviderServer(HttpServer):
-    """``extra_*`` make it lie, ``fault_percent`` makes it fail at random but repeatably."""
+    """``extra_*`` make it lie, ``fault_percent`` makes it fail at random but repeatably.
+
+    ``window`` is what it allows: more is refused with 429 and the time to wait.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class ProviderServer(HttpServer):
         hint_seconds: float | None = None,
         seed: int = 0,
         timestamps: bool = False,
+        window: SlidingWindow | None = None,
     ) -> None:
         super().__init__(self.choose)
         self.ignore_cap = ignore_cap
@@ -56,6 +61,8 @@ class ProviderServer(HttpServer):
         self.fault_percent = fault_percent
         self.hint_seconds = hint_seconds
         self.timestamps = timestamps
+        self.window = window
+        self.refused: set[RecordedRequest] = set()
         self.random = random.Random(seed)
         self.scripts: deque[Reply] = deque()
         self.attempts: Counter[str] = Counter()
@@ -67,6 +74,8 @@ class ProviderServer(HttpServer):
     async def choose(self, request: RecordedRequest) -> Reply:
         if request.method == "GET":
             return Reply([Send(json.dumps(self.report()).encode())], headers=JSON_HEADERS)
+        if self.window is not None and (wait := self._over_the_limit(request)) is not None:
+            return wait
         if self.scripts:
             return self.scripts.popleft()
         if request.path.endswith("/chat/completions"):
@@ -78,6 +87,15 @@ class ProviderServer(HttpServer):
             return self._answer_gemini(request)
         return Reply([Send(b'{"error": {"message": "no such address"}}')], status=404, headers=JSON_HEADERS)
 
+    def _over_the_limit(self, request: RecordedRequest) -> Reply | None:
+        assert self.window is not None
+        hint_seconds = self.window.take(request.arrived_at, _count_words(request.body.decode()))
+        if hint_seconds is None:
+            return None
+        self.refused.add(request)
+        dialect = OpenAIDialect() if request.path.endswith("/chat/completions") else GeminiDialect()
+        return _error(dialect, "429", hint_seconds)
+
     def report(self) -> list[dict[str, Any]]:
         return [
             {
@@ -88,6 +106,7 @@ class ProviderServer(HttpServer):
                 "retry_after": request.reply_headers.get("Retry-After"),
                 "closed_at": request.closed_at,
                 "finished": request.finished,
+                "refused": request in self.refused,
             }
             for request in self.requests
             if request.method != "GET"
@@ -212,6 +231,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         hint_seconds=arguments.hint_seconds,
         seed=arguments.seed,
         timestamps=arguments.timestamps,
+        window=SlidingWindow(arguments.requests_per_minute) if arguments.requests_per_minute else None,
     )
     await server.start(arguments.port)
     print(server.url, flush=True)
@@ -229,6 +249,7 @@ def main() -> None:
     parser.add_argument("--extra-prompt-tokens", type=int, default=0, help="report so many more")
     parser.add_argument("--fault-percent", type=float, default=0.0, help="429 or 503 at random")
     parser.add_argument("--hint-seconds", type=float, help="half of them say when to come again")
+    parser.add_argument("--requests-per-minute", type=int, default=0, help="429 for more than that")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timestamps", action="store_true", help="NUMBER:UNIX_TIME as tokens")
     asyncio.run(_serve(parser.parse_args()))

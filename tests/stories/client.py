@@ -43,9 +43,9 @@ class Client:
         frame = {key: str(value) if isinstance(value, uuid.UUID) else value for key, value in fields.items()}
         await self._socket.send(orjson.dumps({"type": type_, **frame}).decode())
 
-    async def receive(self) -> dict[str, Any]:
+    async def receive(self, timeout_seconds: float = TIMEOUT_SECONDS) -> dict[str, Any]:
         assert self._socket is not None
-        async with asyncio.timeout(TIMEOUT_SECONDS):
+        async with asyncio.timeout(timeout_seconds):
             event: dict[str, Any] = orjson.loads(await self._socket.recv())
         self.events.append(event)
         return event
