@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from billing import holds
 from billing.errors import BudgetExceeded
+from billing.rollups import fold_pending
 from billing.usage import UsageCounts
 from tests.billing import play
 
@@ -66,7 +67,13 @@ def close(plan: dict[str, Any], _: int, results: Counter[str]) -> None:
             results["sweep"] += len(holds.expire_holds(now=later, limit=3))
 
 
-WORK = {"spend": spend, "close": close}
+def fold(plan: dict[str, Any], _: int, results: Counter[str]) -> None:
+    """Fold what is pending, a few entries at a time, beside everybody who settles and folds."""
+    for _ in range(plan["rounds"]):
+        results["folded"] += fold_pending(limit=3)
+
+
+WORK = {"spend": spend, "close": close, "fold": fold}
 
 
 def client(plan: dict[str, Any], user_id: int, started: int, go: int) -> Counter[str]:

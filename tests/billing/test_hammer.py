@@ -12,7 +12,17 @@ import pytest
 from django.utils import timezone
 
 from billing import accounts, books, budgets
-from billing.models import BillingGroup, Bucket, BudgetEvent, Hold, LedgerEntry
+from billing.models import (
+    BillingGroup,
+    Bucket,
+    BudgetEvent,
+    Hold,
+    LedgerEntry,
+    PendingRollup,
+    SiteDayRollup,
+    UserMonthRollup,
+)
+from billing.rollups import fold_pending
 from tests.billing import play
 from tests.billing.processes import start
 
@@ -136,4 +146,16 @@ def test_settle_against_sweep_against_release() -> None:
     assert states["released"] == total["release"]
     assert states["settled"] == total["settle"] + total["sweep"] == LedgerEntry.objects.count()
     assert LedgerEntry.objects.filter(bearer="house").count() == total["sweep"]
+    assert_books()
+
+
+def test_folding_beside_settling_and_folding_loses_and_doubles_nothing() -> None:
+    play.budget(100 * 40, now=timezone.now())
+    folding = {"work": "fold", "clients": 4, "user_ids": [0], "rounds": 40}
+    total = hammer([spending(4), spending(4), folding])
+    assert total["admitted"] == 40
+    assert total["folded"] + fold_pending() == 40
+    assert not PendingRollup.objects.exists()
+    assert sum(row.calls for row in SiteDayRollup.objects.all()) == 40
+    assert sum(row.calls for row in UserMonthRollup.objects.all()) == 40
     assert_books()
