@@ -1,5 +1,5 @@
 # `make help` lists what there is. Everything works with Python 3.11 or newer and nothing else.
-.PHONY: help setup setup-dev run test test-long test-live check bench bench-stream bench-ledger bench-limiter crash-points bench-page chaos busy-provider
+.PHONY: help setup setup-dev run test test-long test-live check bench bench-stream bench-ledger bench-usage bench-limiter crash-points bench-page chaos busy-provider
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -40,7 +40,7 @@ test-live: setup-dev ## the provider tests against real providers, where a key i
 check: setup-dev ## style, types, import layers, migrations, deployment settings
 	@$(VENV_PYTHON) -m tests.checks
 
-bench: bench-stream bench-ledger bench-limiter bench-page ## all benchmarks
+bench: bench-stream bench-ledger bench-usage bench-limiter bench-page ## all benchmarks
 
 bench-stream: setup-dev ## added time per token at 100 streams, beside a bare relay
 	@$(VENV_PYTHON) -m tests.bench.stream $(ARGS)
@@ -48,6 +48,10 @@ bench-stream: setup-dev ## added time per token at 100 streams, beside a bare re
 bench-ledger: setup-dev ## calls held and settled per second, beside bare SQL, on SQLite and PostgreSQL
 	@$(VENV_PYTHON) -m tests.bench.ledger $(ARGS)
 	@$(VENV_PYTHON) -m tests.postgres $(VENV_PYTHON) -m tests.bench.ledger $(ARGS)
+
+bench-usage: setup-dev ## pages, REST and holds beside 10 million entries on PostgreSQL, 1 million on SQLite
+	@$(VENV_PYTHON) -m tests.bench.usage $(ARGS)
+	@$(VENV_PYTHON) -m tests.postgres $(VENV_PYTHON) -m tests.bench.usage $(ARGS)
 
 bench-limiter: setup-dev ## 200 turns at once against a provider of 60 requests a minute; four minutes
 	@$(VENV_PYTHON) -m tests.bench.limiter $(ARGS)

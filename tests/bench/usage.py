@@ -98,7 +98,8 @@ def report(size: Any, *, show_plans: bool) -> bool:
         late = "" if p95 <= question.target_ms else " LATE"
         print(
             f"{question.name:<42}{p50:>6.1f} ms{p95:>6.1f} ms{question.target_ms:>6.0f} ms{late}  "
-            f" {', '.join(indexes)}"
+            f" {', '.join(indexes)}",
+            flush=True,
         )
         for line in wrong:
             print(f"    READ FROM END TO END: {line}")

@@ -85,12 +85,16 @@ def _sqlite() -> _Dialect:
     )
 
 
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
 def _execute(statement: str, params: Sequence[int] | None = None) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
 
 
-def fill(size: Size, *, say: Callable[[str], None] = print) -> None:
+def fill(size: Size, *, say: Callable[[str], None] = _say) -> None:
     """Write the users, their budgets, and ``size.entries`` calls with all that belongs to them."""
     price = people(size.users)
     if connection.vendor == "postgresql":
@@ -100,6 +104,12 @@ def fill(size: Size, *, say: Callable[[str], None] = print) -> None:
         _write(size, price, _sqlite(), say)
         _execute("ANALYZE")
         _execute("PRAGMA foreign_keys = ON")
+
+
+def fill_a_little(size: Size) -> None:
+    """The same inside a transaction, with every guard on: for tests."""
+    price = people(size.users)
+    _write(size, price, _sqlite() if connection.vendor == "sqlite" else _postgresql(), lambda _: None)
 
 
 def people(users: int) -> int:
