@@ -333,7 +333,8 @@ ALERT_MIN_CALLS = env_int("ALERT_MIN_CALLS", 20, minimum=1)
 ALERT_ERROR_PERCENT = env_float("ALERT_ERROR_PERCENT", 1.0, minimum=0)
 ALERT_CODE_PERCENTS = env_numbers(
     "ALERT_CODE_PERCENTS",
-    "bad_request=0.5,empty_answer=0.5,truncated=0.5,connection_failed=2,provider_error=2",
+    "bad_request=0.5,empty_answer=0.5,truncated=0.5,provider_timed_out=1,first_token_timeout=1,"
+    "connection_failed=2,provider_error=2",
 )
 ALERT_FIRST_TOKEN_P95_SECONDS = env_float("ALERT_FIRST_TOKEN_P95_SECONDS", 2.0, minimum=0)
 ALERT_RATE_LIMITS_PER_HOUR = env_int("ALERT_RATE_LIMITS_PER_HOUR", 2, minimum=0)

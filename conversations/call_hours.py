@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Max, Min
 from django.utils import timezone
 
@@ -105,10 +104,10 @@ def roll_up_calls(*, now: datetime | None = None) -> int:
 
 def _roll_up_hour(hour: datetime) -> None:
     params = [sql.time_in(moment) for moment in (hour, hour, hour + HOUR)]
-    with transaction.atomic():
-        sql.run(_ROLL_CALLS, params)
-        for statement in _ROLL_LATENCIES:
-            sql.run(statement, params)
+    # A transaction each, so that SQLite's other writers wait shortly. Calls come last: that an hour has
+    # them says that its histograms are there too.
+    for statement in (*_ROLL_LATENCIES, _ROLL_CALLS):
+        sql.run(statement, params)
 
 
 def prune_calls(*, now: datetime | None = None) -> int:

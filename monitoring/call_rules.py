@@ -29,6 +29,7 @@ AT_ONCE: dict[str, tuple[str, str]] = {
     "daily_quota": ("model", "The daily quota of {} is used up"),
     "model_gone": ("model", "{} is no longer offered by its provider"),
     "not_enabled": ("model", "{} is not enabled for this account"),
+    "breaker_open": ("model", "Calls of {} are kept back: most of them fail"),
     "not_available": ("model", "{} is not available to this account"),
 }
 
@@ -147,10 +148,9 @@ def rate_limits(now: datetime) -> Verdict:
 
 def at_once(since: datetime) -> list[Verdict]:
     """Bad credentials and their like: over once a call of the same key or model is good again."""
-    codes = sorted(alerting_codes() & AT_ONCE.keys())
     last_good = Max("ended_at", filter=Q(code=""))
     verdicts = []
-    for code in codes:
+    for code in sorted(AT_ONCE):
         scope, title = AT_ONCE[code]
         key = "provider" if scope == "key" else "model"
         rows = (
