@@ -78,3 +78,52 @@ async def test_it_refuses_foreign_conversations_and_nothing(browser: AsyncClient
     assert (await AsyncClient().post("/ask/", {"text": "Why?"})).status_code == 302
     assert (await AsyncClient(enforce_csrf_checks=True).post("/ask/", {"text": "Why?"})).status_code == 403
     assert await Turn.objects.acount() == 0
+
+
+async def asked(browser: AsyncClient, model: str) -> tuple[str, str, str]:
+    """The address of the conversation, that of its turn's buttons, and the page."""
+    sent = await browser.post("/ask/", {"text": "Why?", "model": model})
+    page = (await browser.get(sent["Location"])).content.decode()
+    turn = await Turn.objects.aget()
+    return sent["Location"], f"{sent['Location']}turns/{turn.turn_id}/go-on/", page
+
+
+async def test_it_decides_a_wait_by_buttons_of_the_page(browser: AsyncClient) -> None:
+    here, buttons, page = await asked(browser, "demo:0-8-0!429x1@300")
+    assert "What now?" in page
+    assert f'action="{buttons}"' in page
+    offered = re.findall(r'name="choice" value="([^"]+)"', page)
+    assert [choice.partition(" ")[0] for choice in offered[:4]] == ["switch", "switch", "schedule", "stop"]
+    assert (await browser.post(buttons, {"choice": "schedule"}))["Location"] == here
+    assert (await Generation.objects.aget()).waiting_reason == "scheduled"
+    assert (await browser.post(buttons, {"choice": f"switch {MODEL}"})).status_code == 302
+    generation = await Generation.objects.aget()
+    assert (generation.state, generation.model) == ("completed", MODEL)
+    assert "as you chose" in (await browser.get(here)).content.decode()
+    late = await browser.post(buttons, {"choice": f"switch {MODEL}"})
+    assert late.status_code == 404
+
+
+async def test_it_refuses_a_choice_that_cannot_be(browser: AsyncClient, charlie: User) -> None:
+    _, buttons, _ = await asked(browser, "demo:0-8-0!429x1@300")
+    unknown = await browser.post(buttons, {"choice": "switch x:y"})
+    assert unknown.status_code == 422
+    assert "There is no such model here." in unknown.content.decode()
+    assert (await browser.post(buttons, {"choice": "dance"})).status_code == 404
+    stranger = AsyncClient()
+    await sync_to_async(stranger.force_login)(charlie)
+    assert (await stranger.post(buttons, {"choice": "stop"})).status_code == 404
+    assert (await browser.post(buttons, {"choice": "stop"})).status_code == 302
+    assert (await Generation.objects.aget()).state == "stopped"
+
+
+async def test_it_continues_and_retries_by_buttons_of_the_page(browser: AsyncClient) -> None:
+    here, buttons, page = await asked(browser, "demo:0-40-0!die@20")
+    assert 'name="choice" value="continue"' in page
+    assert "Continue (at most $" in page
+    assert (await browser.post(buttons, {"choice": "continue"})).status_code == 302
+    continued = await Generation.objects.exclude(continues=None).aget()
+    assert continued.model == "demo:0-40-0!die@20"
+    assert (await browser.post(buttons, {"choice": "retry"})).status_code == 302
+    assert await Generation.objects.acount() == 3
+    assert (await browser.get(here)).status_code == 200
