@@ -346,7 +346,7 @@ async def test_it_shows_a_switched_answer_to_a_new_socket_of_a_process_that_know
     first = await open_socket(conversation.pk, alice_key)
     await ask(first, "demo:0-9-0!429@700")
     await first.until("generation.waiting")
-    await in_database(Generation.objects.update, asked_model="demo:friendly", switch_reason="model_gone")
+    await in_database(Generation.objects.update, asked_model="openai:gone", switch_reason="model_gone")
     clear_cache()
     second = await open_socket(conversation.pk, alice_key)
     waiting = await second.until("generation.waiting")
