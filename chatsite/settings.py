@@ -135,6 +135,8 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", 
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A hint that the broker does not take in this time is given up: the sweeper tells again.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 5}
 CELERY_TASK_IGNORE_RESULT = True
 # Early ack: a killed worker's work comes back by the lease in the database, not by the broker.
 CELERY_TASK_ACKS_LATE = False

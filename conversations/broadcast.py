@@ -6,6 +6,7 @@ which may drop a message. So an event is only a nudge: what it says can be read 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import secrets
@@ -23,6 +24,10 @@ logger = logging.getLogger(__name__)
 
 # Who sent a message: the sender's own sockets have it already.
 PROCESS_ID = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+# Its connections have no time-out of their own, because they listen: one that accepts and does not answer
+# must not hold up an answer or a socket.
+CHANNEL_TIMEOUT_SECONDS = 2.0
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
@@ -68,7 +73,8 @@ async def _send(topic: str, events: Sequence[Event], origin: str) -> None:
         return
     layer = get_channel_layer()
     try:
-        await layer.group_send(topic, {"type": "broadcast", "origin": origin, "events": list(events)})
+        async with asyncio.timeout(CHANNEL_TIMEOUT_SECONDS):
+            await layer.group_send(topic, {"type": "broadcast", "origin": origin, "events": list(events)})
     except (RedisError, OSError) as error:
         names = ", ".join(event["type"] for event in events)
         logger.warning("channel layer unavailable, not announced: %s (%s)", names, type(error).__name__)

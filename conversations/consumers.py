@@ -18,7 +18,14 @@ from redis.exceptions import RedisError
 from structlog.contextvars import bind_contextvars
 
 from conversations import endings, events, frames, turns
-from conversations.broadcast import PROCESS_ID, conversation_topic, listen, unlisten, user_topic
+from conversations.broadcast import (
+    CHANNEL_TIMEOUT_SECONDS,
+    PROCESS_ID,
+    conversation_topic,
+    listen,
+    unlisten,
+    user_topic,
+)
 from conversations.database import in_database
 from conversations.exceptions import Refusal
 from conversations.launch import announce_start, launch, schedule, stop, switch
@@ -83,10 +90,12 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         await self.base_send({"type": "websocket.accept"})
         for topic in self._topics:
             listen(topic, self.on_event)
-            try:
-                await self.channel_layer.group_add(topic, self.channel_name)
-            except (RedisError, OSError) as error:
-                logger.warning("channel layer unavailable: %s", type(error).__name__)
+        try:
+            async with asyncio.timeout(CHANNEL_TIMEOUT_SECONDS):
+                for topic in self._topics:
+                    await self.channel_layer.group_add(topic, self.channel_name)
+        except (RedisError, OSError) as error:
+            logger.warning("channel layer unavailable: %s", type(error).__name__)
         if visitor.live is not None:
             await self._announce_live(visitor.live)
         self._chores.append(asyncio.create_task(self._pump()))
@@ -106,7 +115,8 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         for topic in self._topics:
             unlisten(topic, self.on_event)
             with contextlib.suppress(RedisError, OSError):
-                await self.channel_layer.group_discard(topic, self.channel_name)
+                async with asyncio.timeout(CHANNEL_TIMEOUT_SECONDS):
+                    await self.channel_layer.group_discard(topic, self.channel_name)
 
     async def _on_unwelcome(self) -> None:
         """The person signed out, was deactivated or lost the key."""

@@ -121,6 +121,8 @@ class Runtime:
         attempt = Attempt(claim=claim, stream=stream, task=task, started_at=now, last_event_at=now)
         self.attempts[claim.generation_id] = attempt
         self._keep(publish(conversation_topic(claim.conversation_id), started_notice(stream)))
+        if self.draining:
+            attempt.cancel("handover")  # it was being claimed when the end of the process began
         return attempt
 
     def heard(self, attempt: Attempt) -> None:
