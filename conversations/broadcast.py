@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import socket
+import time
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -27,11 +28,14 @@ PROCESS_ID = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 # Its connections have no time-out of their own, because they listen: one that accepts and does not answer
 # must not hold up an answer or a socket.
-CHANNEL_TIMEOUT_SECONDS = 2.0
+CHANNEL_TIMEOUT_SECONDS = 1.0
+# One that did not answer is left alone for so long, or each event would wait for it anew.
+SILENCE_SECONDS = 3.0
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
 
+_silent_until = 0.0  # monotonic seconds
 _listeners: dict[str, set[Listener]] = defaultdict(set)
 
 
@@ -69,12 +73,15 @@ def publish_from_thread(topic: str, *events: Event) -> None:
 
 
 async def _send(topic: str, events: Sequence[Event], origin: str) -> None:
-    if not events:
+    global _silent_until
+    if not events or time.monotonic() < _silent_until:
         return
     layer = get_channel_layer()
     try:
         async with asyncio.timeout(CHANNEL_TIMEOUT_SECONDS):
             await layer.group_send(topic, {"type": "broadcast", "origin": origin, "events": list(events)})
     except (RedisError, OSError) as error:
+        if isinstance(error, TimeoutError):
+            _silent_until = time.monotonic() + SILENCE_SECONDS
         names = ", ".join(event["type"] for event in events)
         logger.warning("channel layer unavailable, not announced: %s (%s)", names, type(error).__name__)

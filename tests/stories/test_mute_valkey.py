@@ -46,7 +46,7 @@ async def test_it_answers_while_valkey_is_silent_and_goes_on_when_it_speaks_agai
         # A new question and a new socket, while nothing answers there.
         async with Client(web.address, conversation.pk, secret) as other:
             turn_id = uuid.uuid4()
-            await other.send("turn.create", turn_id=turn_id, text="Again", model="demo:0-300-10")
+            await other.send("turn.create", turn_id=turn_id, text="Again", model="demo:0-3000-10")
             await other.until_seq(10)
             await other.send("turn.stop", turn_id=turn_id)
             second = await other.until_end()
