@@ -90,7 +90,7 @@ def describe_exception(exc_info: ExcInfo | None) -> str:
         kind = f"{type(error).__module__}.{type(error).__qualname__}"
         message = (str(error).splitlines() or [""])[0][:MESSAGE_LIMIT_CHARACTERS]
         frames = "".join(traceback.format_tb(error.__traceback__))
-        parts.append(f"{frames}{kind}: {message}")
+        parts.append(f"Traceback (most recent call last):\n{frames}{kind}: {message}")
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return "\nwhich came from\n".join(parts)
 

@@ -75,6 +75,7 @@ def test_an_exception_says_where_and_what_but_quotes_no_rows(style: str) -> None
     except RuntimeError:
         logger.exception("failed")
     written = stream.getvalue()
+    assert "Traceback (most recent call last)" in written
     assert "RuntimeError: could not be stored" in written
     assert "null value in column" in written
     assert "test_logs.py" in written

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +28,7 @@ from monitoring.models import Notice
 
 pytestmark = pytest.mark.django_db
 
+ROOT = Path(__file__).resolve().parents[2]
 WRONG = lasting("rule", [Breach("rule", "it", "It is wrong", {"calls": 3})])
 RIGHT = lasting("rule", [])
 MESSAGE = Message(id="1:opened", event="opened", title="It is wrong", rule="rule", subject="it")
@@ -185,3 +190,20 @@ def test_the_test_message_says_which_channel_works(
     with pytest.raises(CommandError):
         call_command("alerts", "--send-test")
     assert "webhook: FAILED, the webhook answered 500" in capsys.readouterr().out
+
+
+def test_the_mail_server_comes_from_the_environment() -> None:
+    program = (
+        "from django.conf import settings as s; "
+        "print(s.EMAIL_HOST, s.EMAIL_PORT, s.EMAIL_USE_TLS, s.EMAIL_HOST_USER, s.DEFAULT_FROM_EMAIL)"
+    )
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "chatsite.settings",
+        "EMAIL_URL": "smtp+tls://ops:word@mail.example.org:587",
+        "PUBLIC_URL": "https://chat.example.org",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["mail.example.org", "587", "True", "ops", "chatsite@chat.example.org"]
