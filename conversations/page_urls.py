@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from conversations import pages, plain_send, thread_views
+from conversations import context_page, pages, plain_send, thread_views
 from conversations.usage import pages as usage_pages
 
 urlpatterns = [
@@ -48,6 +48,7 @@ urlpatterns = [
         plain_send.redirect_plainly,
         name="redirect_plainly",
     ),
+    path("c/<uuid:conversation_id>/context/", context_page.context_page, name="context_page"),
     path("c/<uuid:conversation_id>/preview/", thread_views.preview, name="preview"),
     path("c/<uuid:conversation_id>/turns/", thread_views.older_turns, name="older_turns"),
     path("c/<uuid:conversation_id>/turns/<uuid:turn_id>/", thread_views.one_turn, name="one_turn"),

@@ -24,7 +24,7 @@ export class LensPanel {
     this.aside = one("#lens", HTMLElement);
     this.inner = one(".lens-inner", HTMLElement, this.aside);
     this.sheet = one(".lens-sheet", HTMLDialogElement);
-    this.opener = one("[data-field=lens-open]", HTMLButtonElement);
+    this.opener = one("[data-field=lens-open]", HTMLAnchorElement);
     const field = (/** @type {string} */ name) => one(`[data-field=lens-${name}]`, HTMLElement, this.inner);
     this.field = field;
     this.policy = one("[data-field=lens-policy]", HTMLSelectElement, this.inner);
@@ -40,7 +40,17 @@ export class LensPanel {
 
   #listen() {
     const { callbacks, sheet } = this;
-    this.opener.addEventListener("click", () => (this.isOpen ? this.close() : this.open()));
+    // Without scripts it leads to a page of its own.
+    this.opener.addEventListener("click", (event) => {
+      event.preventDefault();
+      if (this.isOpen) this.close();
+      else this.open();
+    });
+    this.opener.addEventListener("keydown", (event) => {
+      if (event.key !== " ") return;
+      event.preventDefault();
+      this.opener.click();
+    });
     this.field("close").addEventListener("click", () => this.close());
     this.policy.addEventListener("change", () => callbacks.onChange({ policy: this.policy.value }));
     this.field("default").addEventListener("click", () => callbacks.onChange({ policy: this.policy.value, as_default: true }));

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from billing.budgets import set_budget
 from billing.models import LedgerEntry
 from conversations.models import Conversation, Generation, Turn
 from tests.conversations.branches_made import long_talk
 from tests.stories.browser.chat import Chat
+from tests.stories.browser.test_browser_plain import BLOCKED_SOCKET
 
 pytestmark = [pytest.mark.browser, pytest.mark.story]
 
@@ -248,3 +249,31 @@ async def picture_wide(chat: Chat, conversation: Conversation, scheme: str) -> N
         await chat.page.set_viewport_size({"width": 1440, "height": 900})
         await open_lens(chat, conversation)
         await picture(chat.page, f"wide-{scheme}")
+
+
+async def test_it_is_a_page_without_scripts(chat: Chat, alice: User, browser: Browser) -> None:
+    conversation = await talk(alice, 12)
+    context = await browser.new_context(
+        java_script_enabled=False,
+        storage_state=await chat.page.context.storage_state(),
+        viewport={"width": 900, "height": 800},
+    )
+    page = await context.new_page()
+    await page.goto(f"{chat.base}/c/{conversation.pk}/")
+    await page.locator("[data-field=lens-open]").click()
+    await expect(page.get_by_role("heading", name="What goes with the next question")).to_be_visible()
+    await picture(page, "plain")
+    await page.locator("select[name^=mark]").first.select_option("excluded")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.locator("tbody tr").first).to_contain_text("excluded")
+    await page.get_by_role("button", name="Summarise older messages").click()
+    await expect(page.locator("main")).to_contain_text("8 questions with their answers are summarised")
+    await context.close()
+
+
+async def test_it_hears_the_end_of_a_summary_where_sockets_are_blocked(chat: Chat, alice: User) -> None:
+    await chat.page.add_init_script(BLOCKED_SOCKET)
+    lens = await open_lens(chat, await talk(alice, 12))
+    await chat.use("demo:200-20-10")
+    await lens.get_by_role("button", name="Summarise older messages").click()
+    await expect(lens.locator("[data-field=lens-summary]")).to_contain_text("are summarised")
