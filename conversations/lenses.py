@@ -22,8 +22,10 @@ from conversations.send_previews import SendPreview, preview_question
 from conversations.summaries import lock, summarisable
 from conversations.summary_events import summary_data
 from conversations.summary_holds import summary_hold
+from llm.tokens import SHORT_TEXT_CHARACTERS
 
 EXCERPT_CHARACTERS = 120
+CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,17 @@ def _message(message: ContextMessage, encoding: str) -> dict[str, Any]:
         "turn_id": str(exchange.turn_id),
         "role": message.role,
         "excerpt": words if len(words) <= EXCERPT_CHARACTERS else words[: EXCERPT_CHARACTERS - 1] + "…",
-        "tokens": message_tokens(message.text, encoding),
+        "tokens": _tokens(message, encoding),
         "status": message.status,
         "mark": message.mark,
     }
+
+
+def _tokens(message: ContextMessage, encoding: str) -> int:
+    """Counted, but for long messages that are not sent anyway: a whole archive would take seconds."""
+    if message.status == "dropped" and len(message.text) > SHORT_TEXT_CHARACTERS:
+        return len(message.text) // CHARACTERS_PER_TOKEN
+    return message_tokens(message.text, encoding)
 
 
 def _summary_in_use(context: Context) -> dict[str, Any] | None:

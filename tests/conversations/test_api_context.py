@@ -56,6 +56,17 @@ async def test_it_shows_each_message_and_what_the_next_send_takes(
     assert answer.json()["receipt"]["breakdown"] == found["breakdown"]
 
 
+async def test_it_does_not_count_long_messages_that_are_not_sent(
+    conversation: Conversation, rest: Rest
+) -> None:
+    await in_database(long_talk, conversation, 9, words=500)
+    body = {"policy": "last_2000_tokens"}
+    found = (await rest.patch(path(conversation), body)).json()["messages"]
+    answers = {one["status"]: one["tokens"] for one in found if one["role"] == "assistant"}
+    assert answers["in"] == 508
+    assert answers["dropped"] == (500 * 5 + 9) // 4
+
+
 async def test_it_pins_and_excludes_and_the_send_obeys(conversation: Conversation, rest: Rest) -> None:
     talk = await in_database(long_talk, conversation, 3)
     before = (await rest.get(path(conversation))).json()

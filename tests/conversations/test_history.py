@@ -112,6 +112,8 @@ def test_it_uses_no_summary_of_what_was_excluded_since(conversation: Conversatio
     assert history(conversation).summary is None
     Turn.objects.filter(pk=talk[1].pk).update(context_mark=ContextMark.PINNED)
     assert history(conversation).summary
+    Generation.objects.filter(turn=talk[1]).update(context_mark=ContextMark.EXCLUDED)
+    assert history(conversation).summary is None
 
 
 def test_it_uses_no_summary_that_is_not_finished(conversation: Conversation) -> None:
