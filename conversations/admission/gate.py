@@ -6,6 +6,7 @@ never lost. What Valkey forgets (a flush) is learned again within a minute.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import uuid
@@ -93,6 +94,8 @@ class Gate:
             for name in ("admit", "report", "retry")
         )
         self._away_until = 0.0  # monotonic seconds
+        # Calls ask in the order in which they come, so that the times they are told agree.
+        self._in_line = asyncio.Lock()
 
     async def admit(self, call: Call) -> Admission | CapacityWait:
         """Let the call go, or say how long it has to wait.
@@ -100,9 +103,23 @@ class Gate:
         Raises BreakerOpen, or the error that opened the breaker, where the model or its key is known not
         to work, and DailyQuota where the day's limit is reached; ``retry_after_seconds`` says until when.
         """
+        day, day_left_seconds = provider_day(call.profile, timezone.now())
+        async with self._in_line:
+            answer = await self._ask_to_go(call, day, day_left_seconds)
+        match answer:
+            case [b"wait", int(ms), int(place)]:
+                return CapacityWait(ms / 1000, place)
+            case [b"open", int(ms), bytes(code), _]:
+                raise error_of(code.decode(), ms / 1000)
+            case [b"day", int(ms)]:
+                raise DailyQuota("the day's limit of this model is used", retry_after_seconds=ms / 1000)
+            case [b"go", int(probes), bytes(now_ms)]:
+                return Admission(call, now_ms.decode(), probe=probes > 0)
+        return Admission(call)
+
+    async def _ask_to_go(self, call: Call, day: str, day_left_seconds: float) -> Any:
         profile = call.profile
-        day, day_left_seconds = provider_day(profile, timezone.now())
-        answer = await self._ask(
+        return await self._ask(
             self._admit,
             keys=[*_pace_keys(profile), *_breaker_keys(profile), _retry_key()],
             args=[
@@ -125,16 +142,6 @@ class Gate:
                 PACE_RETURNS_PER_MINUTE,
             ],
         )
-        match answer:
-            case [b"wait", int(ms), int(place)]:
-                return CapacityWait(ms / 1000, place)
-            case [b"open", int(ms), bytes(code), _]:
-                raise error_of(code.decode(), ms / 1000)
-            case [b"day", int(ms)]:
-                raise DailyQuota("the day's limit of this model is used", retry_after_seconds=ms / 1000)
-            case [b"go", int(probes), bytes(now_ms)]:
-                return Admission(call, now_ms.decode(), probe=probes > 0)
-        return Admission(call)
 
     async def report(self, admission: Admission, result: Result, usage: Usage | None = None) -> None:
         """Tell what came of an admitted call; once at its end, and for a probe at its first event too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -150,6 +151,29 @@ async def test_a_stop_during_a_short_wait_costs_nothing(
     end = await socket.until_end()
     assert end["type"] == "generation.stopped"
     assert await in_database(LedgerEntry.objects.count) == 1
+
+
+async def test_questions_of_the_same_moment_are_told_times_in_their_order(
+    server: ProviderServer,
+    alice: User,
+    alice_key: str,
+    open_socket: OpenSocket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "LINGER_SECONDS", 0.0)
+    chats = await in_database(lambda: [Conversation.objects.create(owner=alice) for _ in range(8)])
+    sockets = [await open_socket(chat.pk, alice_key) for chat in chats]
+    turns = [uuid.uuid4() for _ in chats]
+    for socket, turn_id in zip(sockets, turns, strict=True):
+        fields = {"text": "Hello", "model": MODEL, "max_output_tokens": 300}
+        await socket.send("turn.create", turn_id=turn_id, **fields)
+    told = [await socket.until("generation.waiting") for socket in sockets[1:]]
+    assert [event["place"] for event in told] == [1, 2, 3, 4, 5, 6, 7]
+    for earlier, later in itertools.pairwise(told):
+        assert 60 < later["wait_seconds"] - earlier["wait_seconds"] < 70
+    for socket, turn_id in zip(sockets[1:], turns[1:], strict=True):
+        await socket.send("turn.stop", turn_id=turn_id)
+        await socket.until_end()
 
 
 async def test_a_short_wait_is_spent_in_place(
