@@ -164,10 +164,14 @@ async def test_questions_of_the_same_moment_are_told_times_in_their_order(
     chats = await in_database(lambda: [Conversation.objects.create(owner=alice) for _ in range(8)])
     sockets = [await open_socket(chat.pk, alice_key) for chat in chats]
     turns = [uuid.uuid4() for _ in chats]
+    fields = {"text": "Hello", "model": MODEL, "max_output_tokens": 300}
     for socket, turn_id in zip(sockets, turns, strict=True):
-        fields = {"text": "Hello", "model": MODEL, "max_output_tokens": 300}
         await socket.send("turn.create", turn_id=turn_id, **fields)
+        if socket is sockets[0]:
+            await socket.until_end()
     told = [await socket.until("generation.waiting") for socket in sockets[1:]]
+    asked = await in_database(lambda: {str(row.pk): row.created_at for row in Generation.objects.all()})
+    told.sort(key=lambda event: asked[event["generation_id"]])
     assert [event["place"] for event in told] == [1, 2, 3, 4, 5, 6, 7]
     for earlier, later in itertools.pairwise(told):
         assert 60 < later["wait_seconds"] - earlier["wait_seconds"] < 70
