@@ -12,7 +12,7 @@ from conversations.api.conversation_views import (
     ExportView,
     StatusView,
 )
-from conversations.api.docs_views import DocsView, SchemaView
+from conversations.api.docs_views import DocsView, SchemaView, SocketSchemaView
 from conversations.api.message_views import MessagesView
 from conversations.api.model_views import ModelsView
 from conversations.api.token_views import RefreshView, TokenView
@@ -55,6 +55,7 @@ urlpatterns = [
     path("auth/token/", TokenView.as_view(), name="api-token"),
     path("auth/token/refresh/", RefreshView.as_view(), name="api-token-refresh"),
     path("schema/", SchemaView.as_view(), name="api-schema"),
+    path("schema/socket/", SocketSchemaView.as_view(), name="api-socket-schema"),
     path("docs/", DocsView.as_view(), name="api-docs"),
     re_path(r"", UnknownPath.as_view()),
 ]

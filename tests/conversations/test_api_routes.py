@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # What can be done to an answer that waits; the others are shown one that is complete.
 WAITING = {"turns/<uuid:turn_id>/schedule/", "turns/<uuid:turn_id>/switch/"}
-PUBLIC = {"schema/", "docs/", "auth/token/", "auth/token/refresh/"}
+PUBLIC = {"schema/", "schema/socket/", "docs/", "auth/token/", "auth/token/refresh/"}
 
 
 def routes() -> Iterator[tuple[str, type[Any]]]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 from playwright.async_api import Locator, Page, expect
+
+from tests.contract import recording
 
 WAIT_MS = 15_000
 expect.set_options(timeout=WAIT_MS)
@@ -19,11 +22,24 @@ class Chat:
         self.page = page
         self.base = base
         self.frames: list[str] = []
+        self.events: list[str] = []
         page.set_default_timeout(WAIT_MS)
         page.on("websocket", self._listen)
 
     def _listen(self, socket: Any) -> None:
         socket.on("framesent", lambda payload: self.frames.append(str(payload)))
+        socket.on("framereceived", lambda payload: self.events.append(str(payload)))
+
+    def check_contract(self) -> None:
+        """Everything that went over the sockets is as the contract says, and the page sends nothing new."""
+        frames = [orjson.loads(text) for text in self.frames]
+        events = [orjson.loads(text) for text in self.events]
+        assert recording.faults("frames", frames) == []
+        assert recording.faults("events", events) == []
+        unknown = recording.unknown("frames", frames)
+        assert not unknown, f"frames of a new shape, to be kept with CHATSITE_RECORD_CONTRACT=1: {unknown}"
+        if recording.RECORDS:
+            recording.unknown("events", events)
 
     async def sign_in(self, user: User) -> None:
         """With a session made here: how one signs in by hand has a story of its own."""

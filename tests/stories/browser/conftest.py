@@ -95,3 +95,4 @@ async def chat(browser: Browser, web: Web, alice: User, complaints: Complaints) 
     await story.sign_in(alice)
     yield story
     await context.close()
+    story.check_contract()
