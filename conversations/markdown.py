@@ -14,16 +14,15 @@ import nh3
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml, unescapeAll
 from markdown_it.renderer import RendererHTML
-from markdown_it.rules_block import StateBlock
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
+from conversations.markdown_maths import math_block, math_inline
+
 # The page's own title is h1, each message's author h2.
 HEADING_SHIFT = 2
-# A longer run between two dollar signs is prose about money, not a formula.
-MATH_INLINE_LIMIT_CHARACTERS = 1_000
 LINK_REL = "noopener noreferrer nofollow"
 
 _scheme = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)
@@ -32,7 +31,6 @@ _host = re.compile(r"^(?:https?:)?//(?:[^/?#@]*@)?([^/?#]+)", re.IGNORECASE)
 _language = re.compile(r"^[A-Za-z0-9_+#.-]{1,32}$", re.ASCII)
 _task = re.compile(r"^\[([ xX])\][ \t]")
 _line_break = re.compile(r"<br[ \t]*/?>", re.IGNORECASE)
-_space = " \t\n"
 
 _Env = MutableMapping[str, Any]
 
@@ -165,86 +163,7 @@ def _task_item(item: Token, children: list[Token]) -> None:
     children.insert(0, box)
 
 
-# --- Maths ------------------------------------------------------------------------
-
-
-def _is_escaped(source: str, position: int) -> bool:
-    slashes = 0
-    while position - slashes > 0 and source[position - slashes - 1] == "\\":
-        slashes += 1
-    return slashes % 2 == 1
-
-
-def _math_close(source: str, start: int, end: int, close: str) -> int:
-    """Where the first unescaped ``close`` stands between start and end; -1 where there is none."""
-    limit = min(end, start + MATH_INLINE_LIMIT_CHARACTERS + len(close))
-    position = source.find(close, start, limit)
-    while position >= 0 and close[0] == "$" and _is_escaped(source, position):
-        position = source.find(close, position + 1, limit)
-    return position
-
-
-def _math_inline(state: StateInline, silent: bool) -> bool:
-    source, start, end = state.src, state.pos, state.posMax
-    opening = source[start : start + 2]
-    if opening == "$$":
-        close = "$$"
-    elif opening == "\\(":
-        close = "\\)"
-    elif opening == "\\[":
-        close = "\\]"
-    elif opening[:1] == "$":
-        opening = close = "$"
-    else:
-        return False
-    inner = start + len(opening)
-    position = _math_close(source, inner, end, close)
-    content = source[inner:position] if position > 0 else ""
-    if not content.strip(_space):
-        return False
-    after = position + len(close)
-    if opening == "$" and (
-        content[0] in _space or content[-1] in _space or (after < end and source[after] in "0123456789")
-    ):
-        return False
-    if not silent:
-        token = state.push("math_inline", "span", 0)
-        token.content = content
-        token.markup = opening
-    state.pos = after
-    return True
-
-
-def _math_block(state: StateBlock, start_line: int, end_line: int, silent: bool) -> bool:
-    """``$$`` or ``\\[`` at the start of a line to its close at the end of a line, no blank line inside."""
-    if state.is_code_block(start_line):
-        return False
-    position = state.bMarks[start_line] + state.tShift[start_line]
-    opening = state.src[position : position + 2]
-    if opening not in ("$$", "\\["):
-        return False
-    close = "$$" if opening == "$$" else "\\]"
-    line = start_line
-    while True:
-        begin = state.bMarks[line] + state.tShift[line] + (2 if line == start_line else 0)
-        text = state.src[begin : state.eMarks[line]].rstrip(_space)
-        if text.endswith(close):
-            break
-        line += 1
-        if line >= end_line or state.isEmpty(line) or state.sCount[line] < state.blkIndent:
-            return False
-    content = state.getLines(start_line, line + 1, state.blkIndent, False).strip(_space)[2:-2]
-    if not content.strip(_space) or (opening == "$$" and "$$" in content):
-        return False
-    if silent:
-        return True
-    state.line = line + 1
-    token = state.push("math_block", "div", 0)
-    token.block = True
-    token.content = content.strip(_space)
-    token.map = [start_line, state.line]
-    token.markup = opening
-    return True
+# --- Inline ---------------------------------------------------------------------
 
 
 def _html_line_break(state: StateInline, silent: bool) -> bool:
@@ -297,10 +216,10 @@ def _build() -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer)
     markdown.enable(["table", "strikethrough"])
     markdown.validateLink = _is_link_allowed  # type: ignore[method-assign] # the documented way to replace it
-    markdown.inline.ruler.before("escape", "math_inline", _math_inline)
+    markdown.inline.ruler.before("escape", "math_inline", math_inline)
     markdown.inline.ruler.before("autolink", "html_line_break", _html_line_break)
     markdown.block.ruler.before(
-        "fence", "math_block", _math_block, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+        "fence", "math_block", math_block, {"alt": ["paragraph", "reference", "blockquote", "list"]}
     )
     markdown.core.ruler.push("adapt", _adapt)
     return markdown
