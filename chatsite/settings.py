@@ -219,6 +219,8 @@ STATICFILES_DIRS = [
     folder for folder in (BASE_DIR / "static", BASE_DIR / "build" / "bundle") if folder.is_dir()
 ]
 STATIC_ROOT = BASE_DIR / "build" / "static"
+# Names with a hash in them are kept for ever: Django's, and those that esbuild gives to its chunks.
+WHITENOISE_IMMUTABLE_FILE_TEST = r"(\.[0-9a-f]{12}\.|-[0-9A-Z]{8}\.js$)"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "chatsite.static_storage.StaticStorage"},

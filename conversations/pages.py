@@ -16,6 +16,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from conversations.export import export_response
@@ -73,6 +74,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 # --- Chat -----------------------------------------------------------------------
 
 
+@gzip_page
 @login_required
 @require_GET
 @trusted_types
@@ -83,6 +85,7 @@ def home(request: HttpRequest) -> HttpResponse:
     return render(request, "conversations/chat.html", {**context, **_searched(request, user)})
 
 
+@gzip_page
 @login_required
 @require_safe
 @trusted_types

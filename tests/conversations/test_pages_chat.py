@@ -6,6 +6,7 @@ import re
 import uuid
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
@@ -239,3 +240,23 @@ def test_it_writes_receipts_as_the_scripts_do() -> None:
         "Cost",
     ]
     assert figures.duration(125_000) == "2 min 5 s"
+
+
+def test_it_sends_the_page_compressed(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    page = client.get("/", headers={"Accept-Encoding": "gzip"})
+    assert page["Content-Encoding"] == "gzip"
+    assert len(page.content) < len(client.get("/").content) / 2
+
+
+@pytest.mark.parametrize(
+    ("url", "is_kept"),
+    [
+        ("/static/bundle/chat.ef448e865a6f.js", True),
+        ("/static/bundle/highlight-534CWBGN.js", True),
+        ("/static/bundle/chat.js", False),
+        ("/static/img/mark.svg", False),
+    ],
+)
+def test_files_with_a_hash_in_their_name_are_kept(url: str, is_kept: bool) -> None:
+    assert bool(re.search(settings.WHITENOISE_IMMUTABLE_FILE_TEST, url)) is is_kept

@@ -107,6 +107,28 @@ async def test_it_shows_hostile_text_without_running_or_fetching_anything(page: 
     assert await call(page, "attack", texts, 10_000) == []
 
 
+def of_length(shortest: int, longest: int) -> list[str]:
+    return [text for text in hostile_texts() if shortest <= len(text) < longest]
+
+
+@pytest.mark.skipif(not CORPORA.is_dir(), reason="the corpora are not here")
+@pytest.mark.parametrize(
+    ("shortest", "longest", "size"),
+    [
+        (0, 50, 1),
+        (50, 300, 9),
+        pytest.param(50, 100, 1, marks=pytest.mark.long),
+        pytest.param(100, 1_000, 1, marks=pytest.mark.long),
+    ],
+)
+async def test_it_runs_and_fetches_nothing_at_any_prefix(
+    page: Page, shortest: int, longest: int, size: int
+) -> None:
+    texts = of_length(shortest, longest)
+    assert len(texts) > 500
+    assert await call(page, "attack", texts, size) == []
+
+
 @pytest.mark.skipif(not CORPORA.is_dir(), reason="the corpora are not here")
 async def test_it_fetches_nothing_at_any_prefix_of_an_answer_that_leaks(page: Page) -> None:
     texts = exfiltration_texts()
