@@ -204,9 +204,10 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
                     order=Order(
                         frame.text,
                         frame.model,
-                        max_output_tokens=frame.max_output_tokens,
-                        confirmed=confirmed,
-                        history=frame.history,
+                        frame.temperature,
+                        frame.max_output_tokens,
+                        confirmed,
+                        frame.history,
                     ),
                 )
             case frames.TurnRegenerate():

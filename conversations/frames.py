@@ -92,6 +92,7 @@ class TurnEdit(Frame):
     new_turn_id: uuid.UUID
     text: str
     model: str = ""
+    temperature: float | None = None
     max_output_tokens: int | None = None
     history: bool = True
     confirm: bool = False

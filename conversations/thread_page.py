@@ -116,6 +116,8 @@ class ModelChoice:
     detail: str
     chosen: bool
     temperature: float | None  # the default; None: it takes none
+    output_tokens: int  # of an answer, by default
+    max_output_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +217,15 @@ def _choice(profile: Profile, chosen: str) -> ModelChoice:
     window = f"{profile.context_window_tokens // 1000:,}k context"
     detail = f"{price} · {window}"
     is_chosen = profile.model_id == chosen
-    return ModelChoice(profile.model_id, profile.label, detail, is_chosen, profile.default_temperature)
+    return ModelChoice(
+        profile.model_id,
+        profile.label,
+        detail,
+        is_chosen,
+        profile.default_temperature,
+        min(profile.default_output_tokens, profile.max_output_tokens),
+        profile.max_output_tokens,
+    )
 
 
 def page_meters(user: User, conversation: Conversation | None, model: str) -> list[Meter]:

@@ -99,11 +99,13 @@ def preview(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     conversation = get_object_or_404(
         Conversation.objects.select_related("head_turn"), pk=conversation_id, owner_id=_user_id(request)
     )
+    longest = request.POST.get("max_output_tokens", "")
     found = preview_send(
         user_id=_user_id(request),
         conversation=conversation,
         text=request.POST.get("text", ""),
         model=request.POST.get("model", ""),
+        max_output_tokens=int(longest) if longest.isascii() and longest.isdigit() else None,
     )
     return JsonResponse(found.data())
 

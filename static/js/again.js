@@ -1,6 +1,8 @@
 // @ts-check
 // The menu of Regenerate: with which model and how inventive.
 
+import { pair } from "./answer_settings.js";
+
 /** @typedef {{ model: string, temperature?: number }} Parameters */
 
 export class AgainMenu {
@@ -12,10 +14,7 @@ export class AgainMenu {
     this.number = /** @type {HTMLInputElement} */ (form.querySelector("[type=number]"));
     this.turnId = "";
     this.model.addEventListener("change", () => this.#reset());
-    this.slider.addEventListener("input", () => (this.number.value = this.slider.value));
-    this.number.addEventListener("input", () => {
-      if (this.number.validity.valid && this.number.value) this.slider.value = this.number.value;
-    });
+    pair(this.slider, this.number);
     this.#part("again-reset").addEventListener("click", () => this.#reset());
     form.addEventListener("submit", (event) => {
       event.preventDefault();

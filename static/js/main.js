@@ -39,7 +39,7 @@ const announcer = new Announcer(
 );
 const banner = new Banner(one("[data-field=banner]", HTMLElement), (text) => announcer.alert(text));
 const meter = new Meter(one(".meter", HTMLElement));
-const picker = pickerOf(one(".picker", HTMLElement), modelChosen);
+const picker = pickerOf(one(".picker", HTMLElement), { onModel: modelChosen, onSettings: () => preview.changed() });
 const scroll = new StickToBottom(scroller, one(".jump", HTMLElement));
 const offer = new Offer(one("[data-field=offer]", HTMLElement));
 let thread = adoptPage(threadRoot);

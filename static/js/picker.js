@@ -1,18 +1,25 @@
 // @ts-check
 // The model picker of the status bar: a group of radio buttons in a popup.
 
-/** @param {HTMLElement} root @param {(model: string) => void} onChange */
-export function pickerOf(root, onChange) {
+import { AnswerSettings } from "./answer_settings.js";
+
+/**
+ * @param {HTMLElement} root
+ * @param {{ onModel: (model: string) => void, onSettings: () => void }} callbacks
+ */
+export function pickerOf(root, { onModel, onSettings }) {
+  const settings = new AnswerSettings(root, onSettings);
   const name = root.querySelector("[data-field=model-name]");
   root.addEventListener("change", (event) => {
     const input = event.target;
-    if (!(input instanceof HTMLInputElement)) return;
+    if (!(input instanceof HTMLInputElement) || input.name !== "model") return;
+    settings.modelChosen();
     if (name) name.textContent = input.dataset.label ?? input.value;
-    onChange(input.value);
+    onModel(input.value);
   });
   // A click chooses and closes; arrow keys choose and stay (they click too, without a pointer).
   root.addEventListener("click", (event) => {
-    if (event instanceof PointerEvent && event.pointerType && event.target instanceof HTMLInputElement) {
+    if (event instanceof PointerEvent && event.pointerType && event.target instanceof HTMLInputElement && event.target.name === "model") {
       root.removeAttribute("open");
       document.querySelector("textarea")?.focus();
     }
@@ -23,10 +30,10 @@ export function pickerOf(root, onChange) {
       const chosen = root.querySelector("input:checked");
       if (chosen instanceof HTMLElement) chosen.focus();
     },
-    /** What a question is sent with. @returns {{ model?: string }} */
+    /** What a question is sent with. @returns {{ model?: string, temperature?: number, max_output_tokens?: number }} */
     parameters() {
       const chosen = root.querySelector("input:checked");
-      return chosen instanceof HTMLInputElement ? { model: chosen.value } : {};
+      return chosen instanceof HTMLInputElement ? { model: chosen.value, ...settings.parameters() } : {};
     },
   };
 }

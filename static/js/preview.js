@@ -9,7 +9,7 @@ const DELAY_MS = 250;
 export class SendPreview {
   /**
    * @param {HTMLElement} line
-   * @param {{ text: () => string, url: () => string, parameters: () => { model?: string }, isTooLong: () => boolean }} page
+   * @param {{ text: () => string, url: () => string, parameters: () => { model?: string, max_output_tokens?: number }, isTooLong: () => boolean }} page
    */
   constructor(line, page) {
     this.line = line;
@@ -37,7 +37,8 @@ export class SendPreview {
     // The conversation is being made: asked again when it is there.
     if (!url) return;
     this.running = new AbortController();
-    const body = new URLSearchParams({ text: this.page.text(), ...this.page.parameters() });
+    const { model = "", max_output_tokens: longest } = this.page.parameters();
+    const body = new URLSearchParams({ text: this.page.text(), model, ...(longest ? { max_output_tokens: String(longest) } : {}) });
     try {
       const preview = await request("POST", `${url}preview/`, body, { signal: this.running.signal });
       this.#show(previewLine(preview), preview.refusal ? "refused" : preview.confirm ? "near" : "ok");
