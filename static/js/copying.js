@@ -30,3 +30,11 @@ export async function copy(text, button, say) {
     label.textContent = before;
   }, SHOWN_MS);
 }
+
+/** The buttons on code blocks, also on those that are still to come. @param {HTMLElement} root @param {(text: string) => void} say */
+export function copyCodeIn(root, say) {
+  root.addEventListener("click", (event) => {
+    const button = event.target instanceof Element ? event.target.closest(".copy-code") : null;
+    if (button) copy(button.closest("pre")?.querySelector("code")?.textContent ?? "", button, say);
+  });
+}

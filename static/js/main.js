@@ -6,13 +6,14 @@ import { AgainMenu } from "./again.js";
 import { Announcer } from "./announcer.js";
 import { Asking } from "./asking.js";
 import { Banner } from "./banner.js";
+import { BudgetNews } from "./budget_news.js";
 import { Composer } from "./composer.js";
-import { copy, markdownOf } from "./copying.js";
+import { copy, copyCodeIn, markdownOf } from "./copying.js";
 import { one } from "./elements.js";
 import { enhance } from "./enhance.js";
 import { Lens } from "./lens.js";
 import { Line } from "./line.js";
-import { Meter, warningText } from "./meter.js";
+import { Meter } from "./meter.js";
 import { Offer } from "./offer.js";
 import { Older } from "./older.js";
 import { OpenConversation, idOf } from "./open_conversation.js";
@@ -27,9 +28,8 @@ import { listen } from "./shortcuts.js";
 import { TemporarySwitch } from "./temporary.js";
 import { isBusy, liveGeneration, shownText } from "./thread.js";
 import { ThreadView } from "./thread_view.js";
-import { Title } from "./title.js";
+import { Title, markDone } from "./title.js";
 import { Versions } from "./versions.js";
-import { Warnings } from "./warnings.js";
 
 const root = one(".chat", HTMLElement);
 const threadRoot = one(".thread", HTMLElement);
@@ -100,6 +100,7 @@ const lens = new Lens({
 const asking = new Asking({
   ...page, lens, line, composer, preview, offer, scroll, turnElement, parameters: () => picker.parameters(),
 });
+const budgets = new BudgetNews({ ...page, meter, preview, picker });
 const versions = new Versions(threadRoot, {
   url: () => conversation.url,
   thread: () => thread,
@@ -168,7 +169,7 @@ function carryOut(effect) {
   else if (effect.do === "branch") {
     if (!versions.switching && thread.turns.at(-1)?.id !== effect.headTurnId) location.reload();
   } else if (effect.do === "finished") finished(effect.generationId);
-  else if (effect.do === "budget") budgetChanged(effect.budget);
+  else if (effect.do === "budget") budgets.heard(effect.budget);
   else if (effect.do === "rail") railChanged(effect.event);
   else if (effect.do === "say") say(effect.text);
   else if (effect.do === "reload") location.reload();
@@ -204,24 +205,7 @@ function finished(generationId) {
   if (generation.state === "completed") announcer.ended(generationId, text, `Response complete, ${words} words`);
   else if (generation.state === "stopped") say("Stopped. What came is kept.");
   else announcer.alert(generation.error?.detail ?? "The answer was interrupted.");
-  if (document.hidden) document.title = `(done) ${document.title.replace(/^\(done\) /, "")}`;
-}
-
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) document.title = document.title.replace(/^\(done\) /, "");
-});
-
-const warnings = new Warnings();
-
-/** @param {any} budget */
-function budgetChanged(budget) {
-  meter.update(budget);
-  preview.changed();
-  if (!warnings.isNews(budget, conversation.id)) return;
-  const text = warningText(budget, Date.now());
-  if (budget.level === "100") banner.warn(text, budget.level, "See the budgets", () => meter.open());
-  else banner.warn(text, budget.level, "Choose a model", () => picker.open());
-  say(text);
+  markDone();
 }
 
 /** @param {any} event conversation.updated */
@@ -259,10 +243,7 @@ function act(action, turnId, pressed) {
   } else if (action === "new_conversation") location.assign("/");
 }
 
-threadRoot.addEventListener("click", (event) => {
-  const button = event.target instanceof Element ? event.target.closest(".copy-code") : null;
-  if (button) copy(button.closest("pre")?.querySelector("code")?.textContent ?? "", button, say);
-});
+copyCodeIn(threadRoot, say);
 
 const lastOf = (/** @type {string} */ selector) => [...threadRoot.querySelectorAll(selector)].at(-1);
 

@@ -26,3 +26,14 @@ export class Title {
     document.title = `${text} · Chatsite`;
   }
 }
+
+const DONE = "(done) ";
+
+/** An answer has ended in a tab that nobody looks at. */
+export function markDone() {
+  if (document.hidden && !document.title.startsWith(DONE)) document.title = DONE + document.title;
+}
+
+globalThis.document?.addEventListener("visibilitychange", () => {
+  if (!document.hidden && document.title.startsWith(DONE)) document.title = document.title.slice(DONE.length);
+});
