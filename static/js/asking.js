@@ -5,6 +5,8 @@ import { Drafts } from "./drafts.js";
 import { editQuestion } from "./edit.js";
 import { isBusy, liveGeneration } from "./thread.js";
 
+// Nothing that lets this message through now; where a person's limits are, and a higher one is asked for.
+const ASK_MORE = { action: "ask_more", label: "Ask for a higher limit" };
 const BUSY = "An answer is being written. Stop it or wait for its end.";
 
 /**
@@ -133,8 +135,11 @@ export class Asking {
       giveBack();
       return;
     }
-    const options = frame.type === "turn.edit" && problem.code !== "confirm_required"
-      ? [...problem.options, { action: "cancel", label: "Keep editing" }] : problem.options;
+    const options = [
+      ...problem.options,
+      ...(problem.code === "budget_exceeded" ? [ASK_MORE] : []),
+      ...(frame.type === "turn.edit" && problem.code !== "confirm_required" ? [{ action: "cancel", label: "Keep editing" }] : []),
+    ];
     page.offer.show({ ...problem, options }, (option) => {
       page.offer.hide();
       page.composer.field.focus();
@@ -145,7 +150,8 @@ export class Asking {
 
   /** @param {import("./offer.js").Option} option @param {any} frame */
   #choose(option, frame) {
-    if (option.action === "new_conversation") this.#moveDraft(frame.text ?? "");
+    if (option.action === "ask_more") location.assign("/usage/");
+    else if (option.action === "new_conversation") this.#moveDraft(frame.text ?? "");
     else if (option.action === "model" && option.model) this.#askOtherwise(frame, { model: option.model });
     else if (option.action === "shorter_answer") {
       // It fills the budget, and that is what was chosen: no further question.

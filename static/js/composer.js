@@ -52,6 +52,13 @@ export class Composer {
     this.refresh();
   }
 
+  /** As if it had been typed. @param {string} text */
+  write(text) {
+    this.text = text;
+    this.callbacks.onInput(text);
+    this.field.focus();
+  }
+
   get isTooLong() {
     return characters(this.text) > this.limit;
   }

@@ -265,13 +265,7 @@ listen(one("#help", HTMLDialogElement), {
 });
 
 for (const example of document.querySelectorAll(".example")) {
-  example.addEventListener("click", () => {
-    composer.text = example.textContent?.trim() ?? "";
-    conversation.drafts.write(composer.text);
-    composer.field.focus();
-    preview.changed();
-    if (!conversation.id) conversation.open();
-  });
+  example.addEventListener("click", () => composer.write(example.textContent?.trim() ?? ""));
 }
 
 /** @param {string} model */
