@@ -55,6 +55,7 @@ const conversation = new OpenConversation(root, {
     banner.hide();
     preview.changed();
     line.connect();
+    line.resendOutbox();
   },
   onUnreachable: () => banner.show("The server cannot be reached. Your text is kept.", "bad"),
   onReachable: () => line.resendOutbox(),

@@ -21,6 +21,8 @@ export class OpenConversation {
     this.drafts = new Drafts(this.id || "new");
     /** @type {Promise<void> | null} */
     this.opening = null;
+    /** How many were asked for: only the latest counts. */
+    this.asked = 0;
   }
 
   /** "" while there is none. */
@@ -54,8 +56,11 @@ export class OpenConversation {
   }
 
   async #make() {
+    const number = (this.asked += 1);
     const kind = new URLSearchParams(this.isTemporary ? { temporary: "1" } : {});
     const made = await request("POST", this.root.dataset.createUrl ?? "", kind);
+    // Another one was wished for meanwhile; an empty one goes by itself.
+    if (number !== this.asked) return;
     const typed = { draft: this.drafts.read(), outbox: this.drafts.readOutbox() };
     this.drafts.write("");
     if (typed.outbox) this.drafts.clearOutbox(idOf(typed.outbox));

@@ -18,7 +18,7 @@ export class TemporarySwitch {
     this.button?.setAttribute("aria-pressed", String(temporary));
     say(temporary ? "This chat is temporary" : "This chat will be kept");
     this.page.onSwitched();
-    if (!conversation.id) return;
+    if (!conversation.id && !conversation.opening) return;
     line.drop();
     conversation.openAnother();
   }

@@ -27,7 +27,14 @@ LOOKS: dict[str, tuple[Literal["light", "dark"], int, int]] = {
 }
 
 
-@pytest_asyncio.fixture(params=LOOKS.values(), ids=LOOKS.keys())
+# The two that differ most; the others in make test-long.
+PARAMS = [
+    pytest.param(look, id=name, marks=() if name in ("light", "narrow dark phone") else pytest.mark.long)
+    for name, look in LOOKS.items()
+]
+
+
+@pytest_asyncio.fixture(params=PARAMS)
 async def chat(
     request: pytest.FixtureRequest, browser: Browser, web: Web, alice: User, complaints: Complaints
 ) -> AsyncIterator[Chat]:

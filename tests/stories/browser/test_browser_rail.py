@@ -174,13 +174,13 @@ async def test_it_deletes_a_chat_whose_answer_is_being_written(chat: Chat) -> No
     await two_chats(chat)
     await chat.ask("Go on for long", "demo:20-2000-20")
     await chat.until("streaming")
-    await choose(chat, "Mountains", "Delete")
 
     def is_deletion(response: Response) -> bool:
         return response.request.method == "DELETE"
 
     # The next change is what makes the deletion final.
     async with chat.page.expect_response(is_deletion) as deletion:
+        await choose(chat, "Mountains", "Delete")
         await choose(chat, "Rivers", "Pin")
     assert (await deletion.value).status == 204
     await expect(chat.page).to_have_url(f"{chat.base}/")
