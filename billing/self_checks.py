@@ -31,7 +31,7 @@ UNION SELECT l.bucket_id FROM billing_holdline l JOIN billing_hold h ON h.id = l
 UNION SELECT id FROM billing_bucket WHERE suspended_at IS NOT NULL
 ORDER BY 1 LIMIT {MOST_BUCKETS}
 """
-_SIZE = "SELECT COUNT(*) FROM (SELECT 1 FROM billing_posting WHERE bucket_id = %s LIMIT %s) some"
+_SIZE = "SELECT COUNT(*) FROM (SELECT 1 FROM billing_posting WHERE bucket_id = %s LIMIT %s) counted"
 # One statement: one snapshot, in which sums and lines belong together.
 _SUMS = """
 SELECT k.id, k.posted, k.held, k.slack,
