@@ -199,3 +199,41 @@ async def test_a_short_wait_is_spent_in_place(
 def _busy() -> Reply:
     status, headers, body = OpenAIDialect().error("429", None)
     return Reply([Send(body)], status=status, headers=headers)
+
+
+async def test_a_model_that_keeps_failing_is_left_alone_until_the_first_word_of_a_probe(
+    server: ProviderServer,
+    others: list[Conversation],
+    alice_key: str,
+    open_socket: OpenSocket,
+    settings: Settings,
+) -> None:
+    settings.MAX_RETRIES, settings.FALLBACKS = 0, ["none"]
+    await in_database(add_models, server.url, "0-5-0", "0-400-20", requests_per_minute=None)
+    first, second, third = [await open_socket(other.pk, alice_key) for other in others]
+    model = "openai:0-400-20"
+
+    async def ask_for(socket: Socket, *ends: str) -> tuple[uuid.UUID, dict[str, Any]]:
+        turn_id = uuid.uuid4()
+        await socket.send("turn.create", turn_id=turn_id, text="Hello", model=model)
+        return turn_id, await socket.until(*ends)
+
+    codes = []
+    for _ in range(12):  # what came of a call is told after its end, so the eleventh may still be made
+        server.scripts.clear()
+        server.script(Reply(status=500))
+        _, end = await ask_for(first, "generation.failed")
+        codes.append(end["error"]["code"])
+    assert codes[:10] == ["provider_error"] * 10
+    assert (codes[11], end["receipt"]["charged"]) == ("breaker_open", False)
+    assert len(server.requests) == codes.count("provider_error")  # then nobody was asked
+    server.scripts.clear()
+    pass_time(10)
+    probing, _ = await ask_for(second, "delta")
+    # It is still being written, and the others may go again.
+    await second.until("delta")
+    other, _ = await ask_for(third, "delta")
+    for socket, turn_id in ((second, probing), (third, other)):
+        await socket.send("turn.stop", turn_id=turn_id)
+        await socket.until_end()
+    await assert_books_balance()
