@@ -73,7 +73,7 @@ def _shown(value: object, kind: Kind) -> str:
         case "count":
             return figure(_int(value))
         case "nanousd":
-            return money(usd(_int(value))).replace("$-", "−$")
+            return money(usd(_int(value)))
         case "ms":
             return duration(_int(value))
         case "percent":

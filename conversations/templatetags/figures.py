@@ -58,6 +58,8 @@ def money(usd: str | None) -> str:
     value = Decimal(usd)
     if value == 0:
         return "$0.00"
+    if value < 0:
+        return f"\u2212{money(str(-value))}"  # a correction gives back
     if value < LEAST:
         return "<$0.0001"
     return f"${value:.4f}" if value < CENT else f"${value:,.2f}"

@@ -84,6 +84,7 @@ def test_it_shows_corrections_as_entries(page: Client, alice: User, chat: Conver
     assert "refund" in text(page, "/usage/entries/")
     receipt = text(page, f"/usage/entries/{entry.pk}/")
     assert "Other entries of this call" in receipt
+    assert "−$0.0001" in receipt or "−&lt;$0.0001" in receipt  # and not as if next to nothing had been paid
 
 
 def test_it_shows_nobody_the_entries_of_others(page: Client, charlie: User, bob: User) -> None:
