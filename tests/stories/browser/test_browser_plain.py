@@ -59,3 +59,37 @@ async def test_it_answers_without_scripts(chat: Chat, browser: Browser) -> None:
     await page.click(".send")
     await expect(page.locator(".question-text")).to_have_text(["Which rivers are long?", "And short?"])
     await context.close()
+
+
+async def test_it_waits_and_switches_where_sockets_are_blocked(chat: Chat) -> None:
+    await chat.page.add_init_script(BLOCKED_SOCKET)
+    await chat.page.goto(chat.base)
+    await chat.ready()
+    await chat.ask("First", "demo:50-20-10!429@50")
+    box = chat.answer.locator(".waitbox")
+    await expect(box.locator(".wait")).to_contain_text("Service busy, sending in")
+    # A reload in the middle of a wait: the answer is followed by requests as well.
+    await chat.reload()
+    await expect(chat.page.locator(".banner")).to_contain_text("plain requests")
+    await box.get_by_role("button", name=re.compile("^Use Demo now")).click()
+    await chat.until("completed")
+    await expect(chat.answer.locator(".notes")).to_contain_text("as you chose")
+    await expect(chat.prose).not_to_be_empty()
+    assert await Generation.objects.acount() == 1
+
+
+async def test_it_decides_a_wait_without_scripts(chat: Chat, browser: Browser) -> None:
+    await chat.ask("Tell me", "demo:50-20-10!429x1@900")
+    await expect(chat.answer.locator(".waitbox")).to_be_visible()
+    context = await browser.new_context(
+        java_script_enabled=False, storage_state=await chat.page.context.storage_state()
+    )
+    page = await context.new_page()
+    await page.goto(chat.page.url)
+    await expect(page.locator(".waitbox .wait")).to_contain_text("What now?")
+    await page.get_by_role("button", name="Send when it may be sent").click()
+    await expect(page.locator(".waitbox .wait")).to_contain_text("Sending in")
+    await page.get_by_role("button", name=re.compile("^Use Demo now")).click()
+    await expect(page.locator(".notes")).to_contain_text("as you chose")
+    await expect(page.locator(".receipt summary")).to_contain_text("Response complete")
+    await context.close()
