@@ -75,7 +75,7 @@ async def test_no_state_of_an_answer_has_a_grave_fault(chat: Chat) -> None:
     await expect(chat.prose.locator(".copy-code").first).to_be_visible()
     await check(chat, "code")
     await chat.ask("Go on", "demo:4000-300-20")
-    await expect(chat.page.locator(".wait:visible")).to_contain_text("Waiting for")
+    await expect(chat.page.locator(".thinking-of:visible")).to_contain_text("Waiting for")
     await check(chat, "thinking")
     await chat.until("streaming")
     await check(chat, "streaming")
