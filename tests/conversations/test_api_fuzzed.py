@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 _Generator: Any = SchemaGenerator  # typed in part
 SPEC: dict[str, Any] = orjson.loads(OpenApiJsonRenderer().render(_Generator().get_schema(None, public=True)))
 SCHEMA: Any = schemathesis.openapi.from_dict(SPEC)
-# POST asks models, signs in and waits: each has tests of its own.
+# An answer that a POST starts would outlive the event loop of its example.
 OPERATIONS = sorted(
     (method.upper(), path)
     for path, methods in SPEC["paths"].items()
