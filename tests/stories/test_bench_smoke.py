@@ -20,6 +20,7 @@ def test_it_reads_stamps_that_deltas_join_or_split() -> None:
         assert {stamp.stream for stamp in stamps} == {7}
 
 
+@pytest.mark.long
 @pytest.mark.story
 def test_it_streams_stops_and_balances_the_books(monkeypatch: pytest.MonkeyPatch) -> None:
     # A Valkey of its own: the worker must see nobody else's tasks.
@@ -39,6 +40,7 @@ def test_it_streams_stops_and_balances_the_books(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.browser
+@pytest.mark.long
 @pytest.mark.story
 def test_it_measures_the_page(monkeypatch: pytest.MonkeyPatch, chromium: str) -> None:
     monkeypatch.delenv("REDIS_URL", raising=False)

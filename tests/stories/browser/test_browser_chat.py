@@ -201,7 +201,7 @@ async def test_it_shows_a_failure_in_the_thread_and_continues_in_the_same_bubble
     assert first
     cut = await chat.answer.get_attribute("data-generation-id")
     assert cut is not None
-    await chat.answer.locator("[data-action=continue]").click()
+    await chat.answer.get_by_role("button", name="Continue").click()
     await expect(chat.answer).not_to_have_attribute("data-generation-id", cut)
     await expect(chat.answer).to_have_attribute("aria-busy", "false")
     assert words(await chat.text()).startswith(first)
