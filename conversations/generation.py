@@ -106,6 +106,9 @@ async def _pass_gate(attempt: Attempt, runtime: Runtime) -> CapacityWait | None:
     until = time.monotonic() + LINGER_SECONDS
     while True:
         answer = await runtime.gate.admit(call)
+        if attempt.cancelled is not None:
+            # A cancellation that meets the end of a wait for Valkey can be lost in its client.
+            raise asyncio.CancelledError
         if isinstance(answer, Admission):
             attempt.begin_call(answer)
             return None
