@@ -147,11 +147,9 @@ def scale(highest: int) -> tuple[int, list[int]]:
     if highest <= 0:
         return 1, [0, 1]
     power = 10 ** (len(str(highest)) - 1)
-    for step in (power // 5, power // 2, power, power * 2):
-        if step >= 1 and highest <= step * 5:
-            break
-    else:  # pragma: no cover - twice the power of ten below always reaches five steps
-        raise AssertionError(highest)
+    # ``highest`` is below ten powers, so twice the power always reaches it in five steps.
+    steps = (power // 5, power // 2, power, power * 2)
+    step = next(step for step in steps if step > 0 and highest <= step * 5)
     count = max(ceil(Fraction(highest, step)), 1)
     return step * count, [step * number for number in range(count + 1)]
 
