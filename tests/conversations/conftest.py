@@ -15,7 +15,10 @@ from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connections
+from pytest_django import Settings
 
+from billing.books import check_books
+from billing.models import Hold
 from conversations.admission.gate import PREFIX
 from conversations.database import close_database_threads, in_database
 from conversations.models import ApiKey, Conversation, Generation, State, Turn
@@ -159,3 +162,20 @@ def written_elsewhere(conversation: Conversation) -> Turn:
     )
     turn.save()
     return turn
+
+
+@pytest.fixture
+def no_patience(settings: Settings) -> None:
+    """Retries are told elsewhere: here the first failure is the last."""
+    settings.MAX_RETRIES = 0
+    settings.FALLBACKS = ["model", "cached", "queue"]
+
+
+@pytest_asyncio.fixture
+async def books_balance(conversation: Conversation) -> AsyncIterator[None]:
+    yield
+    waiting = await in_database(
+        lambda: list(Generation.objects.live().exclude(hold_id=None).values_list("hold_id", flat=True))
+    )
+    assert await in_database(lambda: list(Hold.objects.alive().values_list("pk", flat=True))) == waiting
+    assert await in_database(lambda: [finding for finding in check_books() if finding.rows]) == []

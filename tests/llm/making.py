@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from llm.demo_script import numbered_tokens
 from llm.errors import LLMError
 from llm.messages import ChatRequest, Message
 from llm.profiles import Profile, ProviderConfig
@@ -13,6 +15,8 @@ from llm.providers.gemini import GeminiProvider
 from llm.providers.openai_compatible import OpenAICompatibleProvider
 from llm.stream import Finish, StreamEvent, TextDelta, ThoughtDelta, UsageReport
 from llm.usage import Usage
+from tests.fakes.provider_server import numbered
+from tests.fakes.wire import GeminiDialect, OpenAIDialect
 
 API_KEY = "secret-key-0123456789"
 CLASSES: dict[str, ProviderFactory] = {
@@ -22,6 +26,11 @@ CLASSES: dict[str, ProviderFactory] = {
 }
 KINDS = tuple(CLASSES)
 HTTP_KINDS = ("gemini", "openai_compatible")
+Make = Callable[..., Provider]
+DIALECTS: dict[str, GeminiDialect | OpenAIDialect] = {
+    "gemini": GeminiDialect(),
+    "openai_compatible": OpenAIDialect(),
+}
 
 
 def make_request(model: str, text: str = "Why is the sky blue?", **fields: Any) -> ChatRequest:
@@ -82,3 +91,7 @@ async def run(provider: Provider, request: ChatRequest) -> Outcome:
     except LLMError as error:
         outcome.error = error
     return outcome
+
+
+def expected_text(kind: str, count: int) -> str:
+    return "".join(numbered_tokens(count) if kind == "demo" else numbered(count))
