@@ -31,9 +31,9 @@ async def keep_watch() -> None:
 
 
 def look() -> None:
-    """Judge their silence; where something changed, deliver, because nobody else may be there to do it."""
+    """Judge their silence and deliver what is due, also what the worker has died over or a channel did not take."""
     try:
-        if watch_silence():
-            deliver_pending()
+        watch_silence()
+        deliver_pending()
     finally:
         connections.close_all()

@@ -25,6 +25,7 @@ from monitoring.delivery import PAUSES_SECONDS, deliver_pending
 from monitoring.findings import Breach, lasting
 from monitoring.incidents import reconcile
 from monitoring.models import Notice
+from monitoring.watchdog import look
 
 pytestmark = pytest.mark.django_db
 
@@ -207,3 +208,15 @@ def test_the_mail_server_comes_from_the_environment() -> None:
         [sys.executable, "-c", program], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["mail.example.org", "587", "True", "ops", "chatsite@chat.example.org"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_web_process_delivers_what_a_worker_died_over(now: datetime, receiver: Receiver) -> None:
+    reconcile([WRONG], now=now)
+    dead_workers = Notice.objects.filter(channel="webhook")
+    dead_workers.update(claimed_until=now + timedelta(seconds=60), tries=1)
+    look()
+    assert receiver.got == []
+    dead_workers.update(claimed_until=now - timedelta(seconds=1))
+    look()
+    assert [message["event"] for message, _ in receiver.got] == ["opened"]
