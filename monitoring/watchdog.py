@@ -31,7 +31,7 @@ async def keep_watch() -> None:
 
 
 def look() -> None:
-    """Judge their silence and deliver what is due, also what the worker has died over or a channel did not take."""
+    """Judge their silence; deliver what is due: what a worker has died over would wait for the next one."""
     try:
         watch_silence()
         deliver_pending()
