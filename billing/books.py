@@ -196,15 +196,14 @@ INVARIANTS = (
     Invariant(
         "I13",
         "the periods of a budget neither overlap nor leave less than a period between them",
-        """SELECT a.id, b.id FROM billing_bucket a JOIN billing_bucket b
-            ON b.budget_id = a.budget_id AND b.period_start > a.period_start
-            WHERE a.period_end IS NULL OR a.period_end > b.period_start
-        UNION ALL
-        SELECT x.id, x.id FROM (
-            SELECT k.id, k.timezone, b.period, k.period_start, k.period_end,
-                LAG(k.period_end) OVER (PARTITION BY k.budget_id ORDER BY k.period_start) AS before
-            FROM billing_bucket k JOIN billing_budget b ON b.id = k.budget_id) x
+        # Of intervals in order of their begin two overlap only where two neighbours do.
+        """SELECT x.before_id, x.id FROM (
+            SELECT k.id, b.period, k.period_start, k.period_end,
+                LAG(k.id) OVER budgets AS before_id, LAG(k.period_end) OVER budgets AS before
+            FROM billing_bucket k JOIN billing_budget b ON b.id = k.budget_id
+            WINDOW budgets AS (PARTITION BY k.budget_id ORDER BY k.period_start)) x
             WHERE (x.period = 'none') <> (x.period_end IS NULL)
+            OR (x.before_id IS NOT NULL AND x.before IS NULL) OR x.before > x.period_start
             OR (x.before < x.period_start AND {gap} < CASE x.period
                 WHEN 'day' THEN 20 WHEN 'week' THEN 164 ELSE 668 END)""",
     ),

@@ -92,6 +92,20 @@ def test_entries_are_filtered_by_time_and_kind(admin: Client) -> None:
     assert "1 hold" in page(admin, "hold/", alive="yes")
 
 
+@pytest.mark.parametrize(
+    ("path", "query", "column"),
+    [("ledgerentry/", {"since": "7"}, "created_at"), ("hold/", {"alive": "yes"}, "lease_expires_at")],
+)
+def test_a_filtered_list_is_read_in_the_order_of_the_filters_index(
+    admin: Client, path: str, query: dict[str, str], column: str
+) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        page(admin, path, **query)
+    listed = [found["sql"] for found in queries if f'"{column}"' in found["sql"].partition("ORDER BY")[2]]
+    assert len(listed) == 1
+    assert f'BY "billing_{path[:-1]}"."{column}"' in listed[0]
+
+
 def test_entries_cannot_be_added_changed_or_deleted(admin: Client) -> None:
     entry = play.spend()
     assert admin.get("/admin/billing/ledgerentry/add/").status_code == 403

@@ -124,6 +124,16 @@ def test_a_gap_shorter_than_a_period_is_seen() -> None:
     assert "I13" in play.broken()
 
 
+@pytest.mark.usefixtures("history")
+def test_a_period_that_reaches_into_the_next_is_seen() -> None:
+    later = Bucket.objects.filter(period_start__gt=play.NOON).first()
+    assert later is not None
+    with unguarded():
+        later.period_start -= timedelta(hours=1)
+        later.save()
+    assert "I13" in play.broken()
+
+
 def test_a_hold_that_nobody_closes_is_seen() -> None:
     play.dispatched(now=play.NOON - timedelta(seconds=89))
     assert play.broken() == []
