@@ -14,6 +14,7 @@ from django.utils import timezone
 from billing import entries
 from billing.admin.base import FactAdmin
 from billing.errors import InvalidAmount
+from billing.literals import Literal, literals
 from billing.models import Bucket, BudgetEvent, EntryKind, Hold, HoldLine, HoldState, LedgerEntry, Posting
 from billing.receipts import usd
 
@@ -45,7 +46,7 @@ class CorrectionsFilter(admin.SimpleListFilter):
         return [("yes", "only these")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(~Q(kind=EntryKind.USAGE)) if self.value() == "yes" else queryset
+        return queryset.filter(~Q(kind=Literal(EntryKind.USAGE.value))) if self.value() == "yes" else queryset
 
 
 class AliveFilter(admin.SimpleListFilter):
@@ -56,7 +57,7 @@ class AliveFilter(admin.SimpleListFilter):
         return [("yes", "alive")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        alive = (HoldState.OPEN, HoldState.DISPATCHED)
+        alive = literals((HoldState.OPEN, HoldState.DISPATCHED))
         return queryset.filter(state__in=alive) if self.value() == "yes" else queryset
 
 

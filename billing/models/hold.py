@@ -7,6 +7,7 @@ from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from billing.errors import BudgetName
+from billing.literals import literals
 from billing.models.bucket import Bucket
 from billing.models.price import PriceVersion
 
@@ -24,7 +25,7 @@ class HoldState(models.TextChoices):
 class HoldQuerySet(models.QuerySet["Hold"]):
     def alive(self) -> HoldQuerySet:
         """Those whose lines still count in their buckets."""
-        return self.filter(state__in=(HoldState.OPEN, HoldState.DISPATCHED))
+        return self.filter(state__in=literals((HoldState.OPEN, HoldState.DISPATCHED)))
 
 
 class Hold(models.Model):

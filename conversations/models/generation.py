@@ -22,6 +22,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from billing.literals import literals
 from conversations.models.ids import new_id
 from conversations.models.states import (
     CLAIMED_STATES,
@@ -44,16 +45,17 @@ OVERLAP_MINIMUM_CHARACTERS = 8
 
 class GenerationQuerySet(models.QuerySet["Generation"]):
     def live(self) -> Self:
-        return self.filter(state__in=LIVE_STATES)
+        return self.filter(state__in=literals(LIVE_STATES))
 
     def claimable(self, now: datetime) -> Self:
         """Queued, or waiting until ``now``."""
         due = Q(state=State.WAITING, run_after__lte=now) & ~Q(waiting_reason=WaitingReason.CHOICE)
-        return self.filter(Q(state=State.QUEUED) | due)
+        return self.live().filter(Q(state=State.QUEUED) | due)
 
     def undecided(self, now: datetime) -> Self:
         """Those for which the person had to choose, and has not while there was something to choose."""
-        return self.filter(state=State.WAITING, waiting_reason=WaitingReason.CHOICE, run_after__lte=now)
+        waiting = self.live().filter(state=State.WAITING)
+        return waiting.filter(waiting_reason=WaitingReason.CHOICE, run_after__lte=now)
 
     def due(self, now: datetime) -> Self:
         """Claimable ones that no process took when it was told, or that nobody was told of."""
@@ -64,7 +66,7 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
 
     def lapsed(self, now: datetime) -> Self:
         """Claimed by a process that let its lease run out: it died, or lost the database."""
-        return self.filter(state__in=CLAIMED_STATES, lease_expires_at__lte=now)
+        return self.live().filter(state__in=CLAIMED_STATES, lease_expires_at__lte=now)
 
     def claim(self, generation_id: uuid.UUID, *, owner: str, lease_seconds: float, now: datetime) -> bool:
         """Take the generation for one attempt. Returns whether this caller won."""

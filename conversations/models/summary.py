@@ -10,12 +10,13 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from billing.literals import literals
 from conversations.models.ids import new_id
 
 
 class SummaryQuerySet(models.QuerySet["Summary"]):
     def live(self) -> Self:
-        return self.filter(state__in=Summary.LIVE_STATES)
+        return self.filter(state__in=literals(Summary.LIVE_STATES))
 
     def lapsed(self, now: datetime) -> Self:
         """Live ones whose process let the lease run out."""

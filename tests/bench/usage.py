@@ -43,18 +43,23 @@ def measure(question: Question) -> tuple[float, float]:
 
 
 def plans(question: Question) -> list[str]:
-    """The plan of every SELECT that the question sends."""
+    """The plan of every SELECT that the question sends, with its parameters bound as they were."""
     from django.db import connection
-    from django.test.utils import CaptureQueriesContext
 
-    with CaptureQueriesContext(connection) as asked:
+    asked: list[tuple[str, Any]] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        asked.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
         question.ask()
     explain = "EXPLAIN " if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN "
     found = []
-    for query in asked.captured_queries:
-        if query["sql"].startswith(("SELECT", "WITH")):
+    for sql, params in asked:
+        if sql.startswith(("SELECT", "WITH")):
             with connection.cursor() as cursor:
-                cursor.execute(explain + query["sql"])
+                cursor.execute(explain + sql, params)
                 rows = cursor.fetchall()
             found.append("\n".join(str(row[0] if len(row) == 1 else row[-1]) for row in rows))
     return found
