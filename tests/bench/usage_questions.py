@@ -93,11 +93,9 @@ def questions(size: Any) -> list[Question]:
             lambda: entries_page(EntriesAsked(first_day=month, last_day=month, model="bench:model-3")),
             SITE_MS,
         ),
-        Question(
-            "all users, all days: the top 20", lambda: usage.by(site(), "user", limit=20), ALL_USERS_MS, 20
-        ),
-        Question("all users, all days: every user", lambda: usage.by(site(), "user"), ALL_USERS_MS, 20),
-        Question("all users, all days: by group", lambda: usage.by(site(), "group"), ALL_USERS_MS, 20),
+        Question("all users, all days: the top 20", lambda: usage.by(site(), "user", limit=20), ALL_USERS_MS),
+        Question("all users, all days: every user", lambda: usage.by(site(), "user"), ALL_USERS_MS),
+        Question("all users, all days: by group", lambda: usage.by(site(), "group"), ALL_USERS_MS),
         *_admin_questions(size, now),
     ]
 
@@ -123,7 +121,7 @@ def _admin_questions(size: Any, now: datetime) -> list[Question]:
         return ask
 
     return [
-        Question(f"admin: {name}", page(query), ADMIN_MS, 12)
+        Question(f"admin: {name}", page(query), ADMIN_MS, 40)
         for name, query in {
             "entries": "ledgerentry/",
             "entries, page 100": f"ledgerentry/?p={min(100, size.entries // 50)}",
