@@ -8,6 +8,7 @@ from billing.holds import expire_holds, renew_holds, settle_hold
 from billing.models import Hold, HoldState, LedgerEntry
 from billing.usage import UsageCounts
 from tests.billing import play
+from tests.billing.corruption import execute
 
 pytestmark = pytest.mark.django_db
 
@@ -63,3 +64,12 @@ def test_it_takes_the_oldest_first_and_no_more_than_asked_for() -> None:
     first = play.place(lease_seconds=10)
     play.place(lease_seconds=25)
     assert expire_holds(now=LATER, limit=2) == [first.pk, second.pk]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_cannot_be_closed_keeps_no_other_from_it() -> None:
+    # The sums of the first one's bucket were spoiled: what it holds cannot be taken out of them.
+    stuck, sent, open_one = play.dispatched(), play.dispatched(user_id=2), play.place(user_id=3)
+    execute(f"UPDATE billing_bucket SET held = 0 WHERE id = {play.user_bucket().pk}")
+    assert set(expire_holds(now=LATER)) == {sent.pk, open_one.pk}
+    assert Hold.objects.get(pk=stuck.pk).state == HoldState.DISPATCHED
