@@ -7,8 +7,10 @@ are returned. Each step is a compare-and-set, so any number of sweepers may run 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from billing.grants import expire_grants
@@ -43,33 +45,86 @@ class Swept:
 
 
 def sweep_once() -> Swept:
-    swept = Swept()
-    now = timezone.now()
-    lapsed = Generation.objects.lapsed(now).select_related("turn", "conversation").order_by("pk")
+    """One pass. A step that fails keeps no other from being made.
+
+    The pulse is then left out, so that operators hear of a sweeper that does not do its work. Raises
+    OperationalError and InterfaceError where the database is away: no step would fare better.
+    """
+    swept, failed = Swept(), False
+    for step in STEPS:
+        try:
+            step(swept)
+        except (InterfaceError, OperationalError):
+            raise
+        except Exception:
+            logger.exception("a step of the sweep failed: %s", step.__name__.strip("_"))
+            failed = True
+    if not failed:
+        Pulse.beat(SWEEPER)
+    if any(asdict(swept).values()):
+        logger.info("swept", extra=asdict(swept))
+    return swept
+
+
+def _sweep_lapsed(swept: Swept) -> None:
+    lapsed = Generation.objects.lapsed(timezone.now()).select_related("turn", "conversation").order_by("pk")
     for generation in lapsed[:LIMIT]:
         try:
             _close_or_revive(generation, swept)
         except Exception:
             # One that cannot be closed must not keep the others from it.
             logger.exception("generation %s could not be swept", generation.pk)
-    for generation in Generation.objects.undecided(now).select_related("turn").order_by("pk")[:LIMIT]:
+
+
+def _sweep_undecided(swept: Swept) -> None:
+    undecided = Generation.objects.undecided(timezone.now()).select_related("turn").order_by("pk")
+    for generation in undecided[:LIMIT]:
         ended = endings.close_undecided(generation.pk)
         if ended is not None:
             _announce(generation, ended)
             swept.closed += 1
-    swept.woken = fallbacks.wake_recovered(now=now, limit=LIMIT)
-    # What was just revived is due at once.
+
+
+def _wake_recovered(swept: Swept) -> None:
+    swept.woken = fallbacks.wake_recovered(now=timezone.now(), limit=LIMIT)
+
+
+def _tell_of_due(swept: Swept) -> None:
     for generation in Generation.objects.due(timezone.now()).order_by("pk")[:LIMIT]:
         swept.told += _tell(generation)
+
+
+def _sweep_summaries(swept: Swept) -> None:
     swept.summaries = sweep_summaries(limit=LIMIT)
+
+
+def _expire_holds(swept: Swept) -> None:
     swept.expired_holds = len(expire_holds(limit=LIMIT))
+
+
+def _expire_grants(swept: Swept) -> None:
     expire_grants(limit=LIMIT)
+
+
+def _fold_rollups(swept: Swept) -> None:
     fold_pending()
-    swept.deleted = Conversation.objects.forgotten(now).delete_limited(LIMIT)
-    Pulse.beat(SWEEPER)
-    if any(asdict(swept).values()):
-        logger.info("swept", extra=asdict(swept))
-    return swept
+
+
+def _delete_forgotten(swept: Swept) -> None:
+    swept.deleted = Conversation.objects.forgotten(timezone.now()).delete_limited(LIMIT)
+
+
+STEPS: tuple[Callable[[Swept], None], ...] = (
+    _sweep_lapsed,
+    _sweep_undecided,
+    _wake_recovered,
+    _tell_of_due,  # after the first and the third: what these make due is told of at once
+    _sweep_summaries,
+    _expire_holds,
+    _expire_grants,
+    _fold_rollups,
+    _delete_forgotten,
+)
 
 
 def _close_or_revive(generation: Generation, swept: Swept) -> None:
@@ -101,7 +156,8 @@ def _announce(generation: Generation, ended: Ended) -> None:
     topic = conversation_topic(generation.conversation_id)
     notice = ended_notice(generation.pk, generation.conversation_id, str(generation.turn.turn_id))
     publish_from_thread(topic, notice)
-    publish_from_thread(user_topic(ended.user_id), *events.budgets_changed(ended.meters))
+    over = events.conversation_updated(generation.conversation_id, "busy", busy=False)
+    publish_from_thread(user_topic(ended.user_id), over, *events.budgets_changed(ended.meters))
 
 
 def _tell(generation: Generation) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -14,8 +15,10 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from billing.models import Bearer, Hold, LedgerEntry
-from conversations import attempts, claims, endings, turns, waits
-from conversations.models import Conversation, Generation, State, WaitingReason
+from conversations import attempts, claims, endings, fallbacks, sweeper, turns, waits
+from conversations.broadcast import user_topic
+from conversations.models import Conversation, Generation, Pulse, State, WaitingReason
+from conversations.models.pulse import SWEEPER
 from conversations.queueing import Order, Started
 from conversations.stream_log import log_key
 from conversations.sweeper import sweep_once
@@ -217,6 +220,43 @@ def test_one_that_cannot_be_swept_keeps_no_other_from_it(
 
     monkeypatch.setattr(waits, "revive_lapsed", fail_for_the_first)
     assert sweep_once().revived == 1
+
+
+def test_a_step_that_fails_keeps_no_other_from_its_work_but_the_pulse(
+    alice: User, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: object) -> int:
+        raise RuntimeError
+
+    monkeypatch.setattr(fallbacks, "wake_recovered", fail)
+    started = ask(alice)
+    claim(started)
+    lapse(started)
+    swept = sweep_once()
+    assert (swept.revived, swept.told) == (1, 1)
+    assert not Pulse.objects.filter(name=SWEEPER).exists()
+    monkeypatch.undo()
+    sweep_once()
+    assert Pulse.objects.filter(name=SWEEPER).exists()
+
+
+def test_it_tells_the_list_of_chats_that_nothing_is_written_there_any_more(
+    alice: User, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published: list[tuple[str, dict[str, Any]]] = []
+
+    def note(topic: str, *events: dict[str, Any]) -> None:
+        published.extend((topic, event) for event in events)
+
+    monkeypatch.setattr(sweeper, "publish_from_thread", note)
+    started = ask(alice)
+    claimed = claim(started)
+    claims.beat([attempts.Beat(claimed.generation_id, 1, claimed.hold_id, "One", 1, 1)], renew=False)
+    lapse(started)
+    sweep_once()
+    over = {"change": "busy", "busy": False, "conversation_id": str(started.conversation_id)}
+    told_alice = [event for topic, event in published if topic == user_topic(alice.pk)]
+    assert any(over.items() <= event.items() for event in told_alice)
 
 
 def test_it_leaves_the_hold_of_a_call_alone_that_began_after_a_long_wait(alice: User, redis_url: str) -> None:
