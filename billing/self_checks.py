@@ -19,7 +19,7 @@ from django.utils import timezone
 from billing import sql
 from billing.models import Bucket
 
-# A bucket with more postings than this is left to the nightly check of all books.
+# A bucket with more postings than this is left to the nightly check of all books, unless it is suspended.
 MOST_POSTINGS = 20_000
 MOST_BUCKETS = 500
 
@@ -28,7 +28,6 @@ SELECT bucket_id FROM billing_posting p JOIN billing_ledgerentry e ON e.id = p.e
   WHERE e.created_at >= %s
 UNION SELECT l.bucket_id FROM billing_holdline l JOIN billing_hold h ON h.id = l.hold_id
   WHERE h.state IN ('open', 'dispatched')
-UNION SELECT id FROM billing_bucket WHERE suspended_at IS NOT NULL
 ORDER BY 1 LIMIT {MOST_BUCKETS}
 """
 _SIZE = "SELECT COUNT(*) FROM (SELECT 1 FROM billing_posting WHERE bucket_id = %s LIMIT %s) counted"
@@ -70,7 +69,12 @@ class SelfCheck:
 
 def touched_buckets(*, since: datetime) -> list[int]:
     """Buckets that were posted to since then, that living holds draw on, or that are suspended."""
-    return [row[0] for row in sql.rows(_TOUCHED, [sql.time_in(since)])]
+    touched = [row[0] for row in sql.rows(_TOUCHED, [sql.time_in(since)])]
+    return sorted({*touched, *_suspended()})
+
+
+def _suspended() -> set[int]:
+    return set(Bucket.objects.filter(suspended_at__isnull=False).values_list("pk", flat=True))
 
 
 def drift_of(bucket_id: int) -> Drift | None:
@@ -91,11 +95,15 @@ def check_touched(*, now: datetime | None = None, within: timedelta = timedelta(
 def check_buckets(
     bucket_ids: Sequence[int], *, now: datetime | None = None, whole: bool = False
 ) -> SelfCheck:
-    """Check these buckets; ``whole`` also those with many postings."""
+    """Check these buckets; ``whole`` also those with many postings.
+
+    One that is suspended is checked whatever its size: it refuses everything until it is found right.
+    """
     now, check = now or timezone.now(), SelfCheck()
-    drifts = []
+    drifts, suspended = [], _suspended()
     for bucket_id in bucket_ids:
-        if not whole and sql.rows(_SIZE, [bucket_id, MOST_POSTINGS + 1])[0][0] > MOST_POSTINGS:
+        may_skip = not whole and bucket_id not in suspended
+        if may_skip and sql.rows(_SIZE, [bucket_id, MOST_POSTINGS + 1])[0][0] > MOST_POSTINGS:
             check.skipped += 1
             continue
         drift = drift_of(bucket_id)

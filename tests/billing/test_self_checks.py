@@ -85,3 +85,13 @@ def test_a_large_bucket_is_left_to_the_nightly_check(monkeypatch: pytest.MonkeyP
     check = check_touched(now=SOON)
     assert (check.checked, check.skipped) == (0, 1)
     assert check_buckets([Bucket.objects.get().pk, 10**9], whole=True, now=SOON).checked == 1
+
+
+def test_a_large_bucket_is_opened_as_soon_as_it_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(self_checks, "MOST_POSTINGS", 1)
+    play.budget(100_000)
+    play.spend()
+    play.spend()
+    Bucket.objects.update(suspended_at=play.NOON)
+    assert check_touched(now=SOON).lifted == 1
+    assert Bucket.objects.get().suspended_at is None
