@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from django.contrib.auth.models import User
 
 from conversations.database import close_database_threads
+from conversations.models import ApiKey, Conversation
 from conversations.runtime import shut_down
 from tests.stories.site import Site
 
@@ -26,3 +28,14 @@ async def site(
         print(made.logs())
         await shut_down(seconds=0)
         close_database_threads()
+
+
+@pytest.fixture
+def conversation(alice: User) -> Conversation:
+    return Conversation.objects.create(owner=alice)
+
+
+@pytest.fixture
+def secret(alice: User) -> str:
+    """Of an API key."""
+    return ApiKey.create(user=alice)[1]

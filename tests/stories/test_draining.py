@@ -10,9 +10,10 @@ from django.contrib.auth.models import User
 
 from conversations.database import in_database
 from conversations.models import ApiKey, Conversation, Generation, State
+from tests.balance import assert_books_balance
 from tests.stories.client import Client
 from tests.stories.site import Site
-from tests.stories.test_other_processes import assert_books_balance, ended
+from tests.stories.test_other_processes import ended
 
 pytestmark = [pytest.mark.story, pytest.mark.django_db(transaction=True)]
 

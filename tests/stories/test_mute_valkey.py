@@ -14,9 +14,9 @@ from django.contrib.auth.models import User
 
 from chatsite.valkey import EmbeddedValkey
 from conversations.models import ApiKey, Conversation
+from tests.balance import assert_books_balance
 from tests.stories.client import Client
 from tests.stories.site import Site
-from tests.stories.test_other_processes import assert_books_balance
 
 pytestmark = [pytest.mark.story, pytest.mark.django_db(transaction=True)]
 

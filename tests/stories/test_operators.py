@@ -13,11 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 
 from conversations.call_hours import roll_up_calls
 from conversations.database import in_database
-from conversations.models import ApiKey, Conversation
+from conversations.models import Conversation
 from tests.conversations.providers import add_models
 from tests.fakes.http_server import Reply, Send
 from tests.fakes.provider_server import ProviderServer
@@ -72,16 +71,6 @@ def hook() -> Iterator[Hook]:
     yield hook
     hook.server.shutdown()
     hook.server.server_close()
-
-
-@pytest.fixture
-def secret(alice: User) -> str:
-    return ApiKey.create(user=alice)[1]
-
-
-@pytest.fixture
-def conversation(alice: User) -> Conversation:
-    return Conversation.objects.create(owner=alice)
 
 
 def environment(hook: Hook) -> dict[str, str]:

@@ -10,29 +10,18 @@ import uuid
 
 import pytest
 import redis
-from django.contrib.auth.models import User
 
-from billing.books import check_books
-from billing.models import Hold, LedgerEntry
+from billing.models import LedgerEntry
 from conversations import turns
 from conversations.database import in_database
 from conversations.hints import tell_worker
-from conversations.models import ApiKey, Conversation, Generation, State
+from conversations.models import Conversation, Generation, State
 from conversations.queueing import Order, Started
+from tests.balance import assert_books_balance
 from tests.stories.client import Client
 from tests.stories.site import Site
 
 pytestmark = [pytest.mark.story, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def conversation(alice: User) -> Conversation:
-    return Conversation.objects.create(owner=alice)
-
-
-@pytest.fixture
-def secret(alice: User) -> str:
-    return ApiKey.create(user=alice)[1]
 
 
 async def queue_for_worker(conversation: Conversation, model: str) -> Started:
@@ -56,12 +45,6 @@ async def ended(generation_id: uuid.UUID | str, *, seconds: float = 40) -> Gener
             if not generation.is_live:
                 return generation
             await asyncio.sleep(0.1)
-
-
-async def assert_books_balance() -> None:
-    assert await in_database(Hold.objects.alive().count) == 0
-    findings = await in_database(lambda: [finding for finding in check_books() if finding.rows])
-    assert findings == []
 
 
 async def test_it_shows_a_workers_answer_on_the_sockets_of_a_web_process(

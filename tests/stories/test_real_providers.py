@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from billing.books import check_books
 from billing.models import Bucket, Hold, LedgerEntry
 from billing.prices import TierPrice, set_price
 from conversations.database import in_database
-from conversations.models import ApiKey, Conversation, Generation
+from conversations.models import Conversation, Generation
 from llm.models import Provider
 from llm.profiles import add_model
+from tests.balance import assert_books_balance
 from tests.stories.client import Client
 from tests.stories.site import ROOT, Site
 
@@ -74,16 +74,6 @@ def conversation(alice: User) -> Conversation:
             add_model(model_id=f"{name}:{model}", context_window_tokens=32_000, max_output_tokens=8_000)
             set_price(model=f"{name}:{model}", tiers=[TierPrice(100_000, 400_000)])
     return Conversation.objects.create(owner=alice)
-
-
-@pytest.fixture
-def secret(alice: User) -> str:
-    return ApiKey.create(user=alice)[1]
-
-
-async def assert_books_balance() -> None:
-    assert await in_database(Hold.objects.alive().count) == 0
-    assert await in_database(lambda: [finding for finding in check_books() if finding.rows]) == []
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -9,10 +9,10 @@ import aiohttp
 import pytest
 from django.contrib.auth.models import User
 
-from billing.books import check_books
 from billing.models import Hold, LedgerEntry
 from conversations.database import in_database
 from conversations.models import ApiKey, Conversation, Summary
+from tests.balance import assert_books_balance
 from tests.conversations.branches_made import long_talk
 from tests.stories.client import Client
 from tests.stories.site import Site
@@ -59,5 +59,4 @@ async def test_it_is_closed_by_the_sweeper_and_can_be_asked_for_again(site: Site
 
     await order(web.address, conversation, secret, "demo:0-20-0")
     assert (await until("completed")).text
-    assert await in_database(Hold.objects.alive().count) == 0
-    assert await in_database(lambda: [finding for finding in check_books() if finding.rows]) == []
+    await assert_books_balance()

@@ -11,32 +11,15 @@ import uuid
 
 import pytest
 import redis
-from django.contrib.auth.models import User
 
-from billing.books import check_books
 from billing.models import Hold
 from conversations.database import in_database
-from conversations.models import ApiKey, Conversation, Generation, State
+from conversations.models import Conversation, Generation, State
+from tests.balance import assert_books_balance
 from tests.stories.client import Client
 from tests.stories.site import Site
 
 pytestmark = [pytest.mark.story, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def conversation(alice: User) -> Conversation:
-    return Conversation.objects.create(owner=alice)
-
-
-@pytest.fixture
-def secret(alice: User) -> str:
-    return ApiKey.create(user=alice)[1]
-
-
-async def assert_books_balance() -> None:
-    assert await in_database(Hold.objects.alive().count) == 0
-    findings = await in_database(lambda: [finding for finding in check_books() if finding.rows])
-    assert findings == []
 
 
 async def test_it_sends_a_waiting_answer_though_its_worker_and_all_of_valkey_are_gone(
