@@ -39,16 +39,32 @@ class Rollup(models.Model):
         abstract = True
 
 
-class UsageRollup(Rollup):
-    """What a user used on one of the user's days, in one conversation, by one model, for one purpose."""
+class _ByWhat(Rollup):
+    """Key columns: which model was called, and what for."""
 
-    user_id = models.BigIntegerField()
-    local_day = models.DateField()
-    conversation_id = models.UUIDField()
     model = models.CharField(max_length=120)
-    group_id = models.BigIntegerField(default=0)
     purpose = models.CharField(max_length=24, default="", blank=True)
     turn_kind = models.CharField(max_length=16, default="", blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class _ByWho(Rollup):
+    """Key columns: who made the calls, in which group at that time."""
+
+    user_id = models.BigIntegerField()
+    group_id = models.BigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+class UsageRollup(_ByWhat, _ByWho):
+    """What a user used on one of the user's days, in one conversation, by one model, for one purpose."""
+
+    local_day = models.DateField()
+    conversation_id = models.UUIDField()
 
     class Meta:
         verbose_name_plural = "usage"
@@ -74,13 +90,10 @@ class UsageRollup(Rollup):
         return f"user {self.user_id} on {self.local_day}: {self.model}"
 
 
-class SiteHourRollup(Rollup):
+class SiteHourRollup(_ByWhat):
     """What the site used in an hour of UTC, by the moment at which the entries were written."""
 
     hour = models.DateTimeField()
-    model = models.CharField(max_length=120)
-    purpose = models.CharField(max_length=24, default="", blank=True)
-    turn_kind = models.CharField(max_length=16, default="", blank=True)
 
     class Meta:
         constraints = [
@@ -93,13 +106,10 @@ class SiteHourRollup(Rollup):
         return f"site at {self.hour}: {self.model}"
 
 
-class SiteDayRollup(Rollup):
+class SiteDayRollup(_ByWhat):
     """What the site used on a day; each entry counts on the day of the user who made the call."""
 
     local_day = models.DateField()
-    model = models.CharField(max_length=120)
-    purpose = models.CharField(max_length=24, default="", blank=True)
-    turn_kind = models.CharField(max_length=16, default="", blank=True)
 
     class Meta:
         constraints = [
@@ -112,12 +122,10 @@ class SiteDayRollup(Rollup):
         return f"site on {self.local_day}: {self.model}"
 
 
-class UserDayRollup(Rollup):
+class UserDayRollup(_ByWho):
     """What a user used on a day, whatever the model: for comparing users."""
 
     local_day = models.DateField()
-    user_id = models.BigIntegerField()
-    group_id = models.BigIntegerField(default=0)
 
     class Meta:
         constraints = [
@@ -128,12 +136,10 @@ class UserDayRollup(Rollup):
         return f"user {self.user_id} on {self.local_day}"
 
 
-class UserMonthRollup(Rollup):
+class UserMonthRollup(_ByWho):
     """The same per calendar month, named by its first day: so that long ranges read few rows."""
 
     month = models.DateField()
-    user_id = models.BigIntegerField()
-    group_id = models.BigIntegerField(default=0)
 
     class Meta:
         constraints = [
