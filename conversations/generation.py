@@ -92,6 +92,8 @@ async def run_generation(generation_id: uuid.UUID, runtime: Runtime, prepared: C
         if attempt.admission is not None:
             result = result_of(error, cancelled=attempt.cancelled, saw_event=attempt.saw_event)
             await runtime.gate.report(attempt.admission, result, attempt.usage)
+        elif attempt.cancelled == "stopped":
+            await runtime.gate.leave(generation_id, claimed.profile)
     if is_due:
         runtime.spawn(generation_id)
 
@@ -123,6 +125,7 @@ async def _put_off(attempt: Attempt, wait: CapacityWait, runtime: Runtime) -> No
     if isinstance(result, Generation):
         await runtime.announce_waiting(result)
     elif result is not None:
+        await runtime.gate.leave(claim.generation_id, claim.profile)
         await runtime.announce_end(claim.generation_id, result)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import uuid
 from collections.abc import AsyncIterator
@@ -10,18 +11,21 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import redis
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from billing.books import check_books
 from billing.models import Hold, LedgerEntry
 from conversations import generation as engine
+from conversations.admission.gate import PREFIX
 from conversations.capacity import ASK_AGAIN_SECONDS
 from conversations.database import in_database
 from conversations.models import Conversation, Generation
 from conversations.runtime import get_runtime
+from tests.balance import assert_books_balance
 from tests.conversations.conftest import OpenSocket, Socket
 from tests.conversations.gates import pass_time
 from tests.conversations.providers import KEY, add_models
@@ -52,11 +56,6 @@ async def ask(socket: Socket) -> uuid.UUID:
     turn_id = uuid.uuid4()
     await socket.send("turn.create", turn_id=turn_id, text="Hello", model=MODEL)
     return turn_id
-
-
-async def assert_books_balance() -> None:
-    assert await in_database(Hold.objects.alive().count) == 0
-    assert await in_database(lambda: [finding for finding in check_books() if finding.rows]) == []
 
 
 @pytest_asyncio.fixture
@@ -203,6 +202,36 @@ async def test_a_short_wait_is_spent_in_place(
 def _busy() -> Reply:
     status, headers, body = OpenAIDialect().error("429", None)
     return Reply([Send(body)], status=status, headers=headers)
+
+
+def queue_length() -> int:
+    """Of all models together."""
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        return sum(int(client.zcard(key)) for key in client.scan_iter(f"{PREFIX}:*:queue"))
+
+
+async def test_who_is_stopped_while_it_waits_in_place_keeps_no_place(
+    server: ProviderServer,
+    others: list[Conversation],
+    alice_key: str,
+    open_socket: OpenSocket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "LINGER_SECONDS", 600.0)
+    first, second = [await open_socket(other.pk, alice_key) for other in others[:2]]
+    await ask(first)
+    await first.until_end()
+    turn_id = await ask(second)
+    await second.until("generation.started")
+    async with asyncio.timeout(30):
+        while not queue_length():
+            await asyncio.sleep(0.01)
+    await second.send("turn.stop", turn_id=turn_id)
+    assert (await second.until_end())["type"] == "generation.stopped"
+    async with asyncio.timeout(30):
+        while queue_length():
+            await asyncio.sleep(0.01)
+    await assert_books_balance()
 
 
 async def test_a_model_that_keeps_failing_is_left_alone_until_the_first_word_of_a_probe(
