@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from itertools import islice
 
 from conversations.database import in_database
 from conversations.socket_auth import Credential, still_welcome
@@ -13,6 +14,8 @@ from conversations.socket_auth import Credential, still_welcome
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 4.0
+# A session takes two queries: a question must not wait for those of hundreds of sockets.
+CHECKED_AT_ONCE = 10
 
 Close = Callable[[], Awaitable[None]]
 
@@ -36,7 +39,7 @@ class Doorkeeper:
             if not watched:
                 continue
             try:
-                welcome = await in_database(still_welcome, {credential for _, (credential, _) in watched})
+                welcome = await _still_welcome({credential for _, (credential, _) in watched})
             except Exception:
                 logger.exception("sockets could not be checked; they are checked again")
                 continue  # unknown is not unwelcome
@@ -45,3 +48,11 @@ class Doorkeeper:
                     self.forget(socket)
                     with contextlib.suppress(OSError, RuntimeError):  # it has just closed by itself
                         await close()
+
+
+async def _still_welcome(credentials: Collection[Credential]) -> set[Credential]:
+    welcome: set[Credential] = set()
+    rest = iter(credentials)
+    while chunk := set(islice(rest, CHECKED_AT_ONCE)):
+        welcome |= await in_database(still_welcome, chunk)
+    return welcome
