@@ -110,6 +110,7 @@ export const events = {
       const isNews = turn && turn.generationId !== event.generation_id;
       return { thread, effects: isNews ? [{ do: "load-turn", turnId: turn.id }] : [] };
     }
+    if (event.change === "cleared") return { thread, effects: thread.turns.length > 0 ? [{ do: "reload" }] : [] };
     if (event.change === "branch") return { thread, effects: [{ do: "branch", headTurnId: event.head_turn_id }] };
     if (event.change !== "turn" || !event.turn_id) return { thread, effects: [] };
     const known = thread.turns.some((turn) => turn.id === event.turn_id);

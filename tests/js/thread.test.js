@@ -216,3 +216,9 @@ test("it keeps who answers instead and what a wait offers", () => {
   assert.deepEqual(answer(passed).notes, notes);
   assert.equal(answer(passed).model, "b");
 });
+
+test("it shows no longer what another tab or a program has deleted", () => {
+  const cleared = { type: "conversation.updated", change: "cleared" };
+  assert.deepEqual(play([cleared], play([ask, accepted]).thread).effects, [{ do: "reload" }]);
+  assert.deepEqual(play([cleared]).effects, []);
+});
