@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -17,7 +16,7 @@ from channels.exceptions import StopConsumer
 from redis.exceptions import RedisError
 from structlog.contextvars import bind_contextvars
 
-from conversations import endings, events, frames, turns
+from conversations import endings, events, frames, starts, turns
 from conversations.broadcast import (
     CHANNEL_TIMEOUT_SECONDS,
     PROCESS_ID,
@@ -28,10 +27,10 @@ from conversations.broadcast import (
 )
 from conversations.database import in_database
 from conversations.exceptions import Refusal
+from conversations.feed import Feed
 from conversations.launch import announce_start, launch, schedule, stop, switch
-from conversations.live import Attachment, LiveStream
+from conversations.live import LiveStream
 from conversations.models import Generation, State
-from conversations.queueing import Order, Started
 from conversations.runtime import Runtime, get_runtime
 from conversations.socket_auth import Headers, Visitor, admit
 from conversations.waiting_events import waiting_event
@@ -41,11 +40,8 @@ logger = logging.getLogger(__name__)
 Event = dict[str, Any]
 
 FRAME_LIMIT_BYTES = 65_536
-# A client that reconnects says from where it goes on; one that says nothing gets everything.
-RESUME_GRACE_SECONDS = 1.0
 CLOSE_TOO_BIG = 1009
 CLOSE_SIGNED_OUT = 4401
-ENDED_MEMORY = 64
 
 
 class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels ships no types
@@ -57,9 +53,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
     headers: Headers
 
     def __init__(self) -> None:
-        self.attachments: dict[uuid.UUID, Attachment] = {}
-        self._wake = asyncio.Event()
-        self._ended: deque[uuid.UUID] = deque(maxlen=ENDED_MEMORY)
+        self.feed = Feed(self._send_text)
         self._topics: tuple[str, ...] = ()
         self._chores: list[asyncio.Task[None]] = []
 
@@ -98,7 +92,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             logger.warning("channel layer unavailable: %s", type(error).__name__)
         if visitor.live is not None:
             await self._announce_live(visitor.live)
-        self._chores.append(asyncio.create_task(self._pump()))
+        self._chores.append(asyncio.create_task(self.feed.run()))
         self.runtime.doorkeeper.watch(self, visitor.credential, self._on_unwelcome)
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
@@ -108,8 +102,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         """However the socket ended: nothing of this process refers to it any more."""
         if self._topics:
             self.runtime.doorkeeper.forget(self)
-        for attachment in self.attachments.values():
-            attachment.stream.watchers.discard(self._wake.set)
+        self.feed.close()
         for chore in tuple(self._chores):
             chore.cancel()
         for topic in self._topics:
@@ -163,7 +156,13 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
     async def _start(self, frame: frames.StartFrame) -> None:
         turn_id = frame.new_turn_id if isinstance(frame, frames.TurnEdit) else frame.turn_id
         try:
-            started = await in_database(self._start_in_database, frame)
+            started = await in_database(
+                starts.start,
+                frame,
+                user_id=self.visitor.user_id,
+                conversation_id=self.conversation_id,
+                is_asked=self.visitor.is_asked,
+            )
         except Refusal as refusal:
             await self.send_event(events.turn_refused(turn_id, refusal))
             await in_database(turns.record_refused, refusal)
@@ -174,68 +173,12 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             await self._catch_up(started.generation_id, after_seq=0)
             return
         # Launched before anything is sent: where the client has gone by now, its answer runs all the same.
-        self._attach(launch(self.runtime, started))
+        self.feed.attach(launch(self.runtime, started))
         await self.send_event(accepted)
         await announce_start(started, user_id=self.visitor.user_id)
 
-    def _start_in_database(self, frame: frames.StartFrame) -> Started:
-        user_id, conversation_id = self.visitor.user_id, self.conversation_id
-        # Programs have nobody to ask.
-        confirmed = frame.confirm or self.visitor.credential.kind != "session"
-        match frame:
-            case frames.TurnCreate():
-                order = Order(
-                    frame.text,
-                    frame.model,
-                    frame.temperature,
-                    frame.max_output_tokens,
-                    confirmed,
-                    frame.history,
-                )
-                return turns.start_turn(
-                    user_id=user_id, conversation_id=conversation_id, turn_id=frame.turn_id, order=order
-                )
-            case frames.TurnEdit():
-                return turns.edit_turn(
-                    user_id=user_id,
-                    conversation_id=conversation_id,
-                    turn_id=frame.turn_id,
-                    new_turn_id=frame.new_turn_id,
-                    order=Order(
-                        frame.text,
-                        frame.model,
-                        frame.temperature,
-                        frame.max_output_tokens,
-                        confirmed,
-                        frame.history,
-                    ),
-                )
-            case frames.TurnRegenerate():
-                order = Order(
-                    "", frame.model, frame.temperature, frame.max_output_tokens, confirmed, frame.history
-                )
-                version: turns.Version = "regenerate"
-            case frames.TurnRetry():
-                order = Order(
-                    max_output_tokens=frame.max_output_tokens, confirmed=confirmed, history=frame.history
-                )
-                version = "retry"
-            case frames.TurnContinue():
-                order = Order(
-                    max_output_tokens=frame.max_output_tokens, confirmed=confirmed, history=frame.history
-                )
-                version = "continue"
-        return turns.start_version(
-            user_id=user_id,
-            conversation_id=conversation_id,
-            turn_id=frame.turn_id,
-            generation_id=frame.generation_id,
-            version=version,
-            order=order,
-        )
-
     async def _stop(self, frame: frames.TurnStop) -> None:
-        for generation_id, attachment in self.attachments.items():
+        for generation_id, attachment in self.feed.attachments.items():
             if attachment.stream.turn_id == frame.turn_id and self.runtime.stop(generation_id):
                 return
         await stop(
@@ -256,7 +199,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         )
         try:
             if isinstance(frame, frames.TurnSwitch):
-                confirmed = frame.confirm or self.visitor.credential.kind != "session"
+                confirmed = frame.confirm or not self.visitor.is_asked
                 await verb(model=frame.model, confirmed=confirmed)
             else:
                 await verb()
@@ -274,10 +217,10 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         stream = await self.runtime.stream_of(generation)
         if generation.state == State.WAITING:
             stream.wait(await in_database(waiting_event, generation))
-        self._attach(stream, held=True)
+        self.feed.attach(stream, held=True)
 
     async def _catch_up(self, generation_id: uuid.UUID, *, after_seq: int, epoch: int | None = None) -> None:
-        attachment = self.attachments.get(generation_id)
+        attachment = self.feed.attachments.get(generation_id)
         if attachment is None:
             generation = await in_database(self._own_generation, generation_id)
             if generation is None:
@@ -286,9 +229,8 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             if not generation.is_live:
                 await self.send_event(await in_database(endings.ended_event_of, generation))
                 return
-            attachment = self._attach(await self.runtime.stream_of(generation))
-        attachment.resume(after_seq, epoch)
-        self._wake.set()
+            attachment = self.feed.attach(await self.runtime.stream_of(generation))
+        self.feed.resume(attachment, after_seq, epoch)
 
     def _own_generation(self, generation_id: uuid.UUID) -> Generation | None:
         return (
@@ -296,34 +238,6 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             .filter(pk=generation_id, conversation_id=self.conversation_id)
             .first()
         )
-
-    def _attach(self, stream: LiveStream, *, held: bool = False) -> Attachment:
-        attachment = self.attachments.get(stream.generation_id)
-        if attachment is None or attachment.stream is not stream:
-            attachment = self.attachments[stream.generation_id] = Attachment(stream, held=held)
-            stream.watchers.add(self._wake.set)
-            if held:
-                asyncio.get_running_loop().call_later(RESUME_GRACE_SECONDS, self._release, attachment)
-        self._wake.set()
-        return attachment
-
-    def _release(self, attachment: Attachment) -> None:
-        if attachment.held:
-            attachment.held = False
-            self._wake.set()
-
-    async def _pump(self) -> None:
-        """Send what is due, at the speed of this client; what is not sent yet stays in the stream."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            for generation_id, attachment in tuple(self.attachments.items()):
-                for frame in attachment.pending():
-                    await self.base_send({"type": "websocket.send", "text": frame})
-                if attachment.is_over and self.attachments.get(generation_id) is attachment:
-                    attachment.stream.watchers.discard(self._wake.set)
-                    del self.attachments[generation_id]
-                    self._ended.append(generation_id)
 
     # --- Events from elsewhere ----------------------------------------------------
 
@@ -343,7 +257,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             task.add_done_callback(self._chores.remove)
             return
         generation_id = uuid.UUID(event["generation_id"])
-        if generation_id in self._ended and event["type"] == "notice.ended":
+        if self.feed.has_ended(generation_id) and event["type"] == "notice.ended":
             return
         stream = self._stream_of(event)
         if from_elsewhere or event["type"] == "notice.ended":
@@ -351,13 +265,13 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
 
     def _wait(self, event: Event) -> None:
         """The wait goes the way of the words, so that it comes after the attempt that it follows."""
-        if uuid.UUID(event["generation_id"]) not in self._ended:
+        if not self.feed.has_ended(uuid.UUID(event["generation_id"])):
             self._stream_of(event).wait(event)
 
     def _stream_of(self, event: Event) -> LiveStream:
         """The attached stream that the event is about; attached now, when it was not."""
         generation_id = uuid.UUID(event["generation_id"])
-        known = self.attachments.get(generation_id)
+        known = self.feed.attachments.get(generation_id)
         if known is None:
             stream = self.runtime.expect(
                 generation_id=generation_id,
@@ -365,8 +279,11 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
                 turn_id=uuid.UUID(event["turn_id"]),
                 model=event["model"],
             )
-            known = self._attach(stream)
+            known = self.feed.attach(stream)
         return known.stream
 
     async def send_event(self, event: Event) -> None:
-        await self.base_send({"type": "websocket.send", "text": orjson.dumps(event).decode()})
+        await self._send_text(orjson.dumps(event).decode())
+
+    async def _send_text(self, text: str) -> None:
+        await self.base_send({"type": "websocket.send", "text": text})

@@ -41,6 +41,11 @@ class Visitor:
     def user_id(self) -> int:
         return self.credential.user_id
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody is there who can confirm. Programs have nobody to ask."""
+        return self.credential.kind == "session"
+
 
 def admit(headers: Headers, conversation_id: uuid.UUID) -> Visitor | None:
     """The visitor, or None: not signed in, a foreign page, or no such conversation of theirs."""

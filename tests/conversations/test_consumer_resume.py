@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from conversations import consumers
+from conversations import feed
 from conversations.models import Conversation
 from tests.conversations.conftest import OpenSocket
 
@@ -38,7 +38,7 @@ async def test_it_delivers_exactly_the_rest_to_a_client_that_reconnects(
 async def test_it_gives_everything_to_a_client_that_does_not_resume(
     conversation: Conversation, alice_key: str, open_socket: OpenSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "RESUME_GRACE_SECONDS", 0.01)
+    monkeypatch.setattr(feed, "RESUME_GRACE_SECONDS", 0.01)
     first = await open_socket(conversation.pk, alice_key)
     await first.send("turn.create", turn_id=uuid.uuid4(), text="Hello", model="demo:0-60-3")
     await first.until("delta")
