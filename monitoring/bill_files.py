@@ -1,60 +1,20 @@
-"""Providers' billing files: Google Cloud's cost table, OpenAI's usage and cost exports, as sums per day and
-model. Pure.
+"""Providers' billing files: Google Cloud's cost report and cost table, OpenAI's usage and cost exports. Pure.
 
-Columns are found by their names, in any order; what stands before the header (Google puts the account there)
-and total lines after it are passed over. Amounts are integers: tokens and nano-USD.
+The columns are those of exports as the consoles make them; see ``tests/monitoring/bills``.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
-from itertools import zip_longest
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from decimal import InvalidOperation
 
-LINES_AT_MOST = 200_000
-PREAMBLE_LINES = 40
-NANO = 10**9
-MOST = Decimal(10**15)
+from monitoring.bill_rows import BillUnreadable, Row, Sheet, decoded, find_sheet, rows_of, whole
+from monitoring.bill_sums import NANO, BillSum, added_up, match_model
 
-Row = Mapping[str, str]
-
-
-class BillUnreadable(ValueError):
-    """What is wrong with the file, in words for the operator."""
-
-
-@dataclass(frozen=True, slots=True)
-class BillSum:
-    """What the provider counted on one of its days for one of its models. None: the file does not say.
-
-    ``input_tokens`` include cached ones.
-    """
-
-    day: date
-    model: str
-    requests: int | None = None
-    input_tokens: int | None = None
-    cached_tokens: int | None = None
-    output_tokens: int | None = None
-    cost_nanousd: int | None = None
-
-    def __add__(self, other: BillSum) -> BillSum:
-        def both(one: int | None, two: int | None) -> int | None:
-            return one if two is None else two if one is None else one + two
-
-        return replace(
-            self,
-            requests=both(self.requests, other.requests),
-            input_tokens=both(self.input_tokens, other.input_tokens),
-            cached_tokens=both(self.cached_tokens, other.cached_tokens),
-            output_tokens=both(self.output_tokens, other.output_tokens),
-            cost_nanousd=both(self.cost_nanousd, other.cost_nanousd),
-        )
+__all__ = ["BillFile", "BillSum", "BillUnreadable", "match_model", "read_bill"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,97 +27,114 @@ class BillFile:
     sums: tuple[BillSum, ...]
 
 
-def read_bill(text: str) -> BillFile:
+def read_bill(file: str | bytes) -> BillFile:
     """Raises BillUnreadable for anything that is none of the known files."""
-    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
-    for number, header in enumerate(rows):
-        names = [cell.strip().lower() for cell in header]
-        for known in _FORMATS:
-            if known.needs <= set(names):
-                found = _sums(known, names, rows)
-                return BillFile(known.name, known.provider, known.zone, found)
-        if number >= PREAMBLE_LINES:
-            break
-    raise BillUnreadable("This is neither Google Cloud's cost table nor OpenAI's usage or cost export.")
+    text = decoded(file) if isinstance(file, bytes) else file
+    sheet = find_sheet(text, lambda names: _format_of(names) is not None)
+    known = _format_of(frozenset(sheet.names)) if sheet is not None else None
+    if sheet is not None and known is not None:
+        return BillFile(known.name, known.provider, known.zone, _sums(known, sheet))
+    for needs, sentence in _NEARLY:
+        if find_sheet(text, needs.issubset) is not None:
+            raise BillUnreadable(sentence)
+    raise BillUnreadable(
+        "This is neither Google Cloud's cost report or cost table nor OpenAI's usage or cost export."
+    )
 
 
-def _sums(known: _Format, names: Sequence[str], rows: Iterator[list[str]]) -> tuple[BillSum, ...]:
-    found: dict[tuple[date, str], BillSum] = {}
-    try:
-        for number, cells in enumerate(rows, start=1):
-            if number > LINES_AT_MOST:
-                raise BillUnreadable(f"More than {LINES_AT_MOST:,} lines: export fewer days.")
-            one = _read(known, _row(names, cells), number)
-            if one is not None:
-                key = (one.day, one.model)
-                found[key] = found[key] + one if key in found else one
-    except csv.Error as error:
-        raise BillUnreadable(f"The file is no CSV: {error}.") from error
+def _sums(known: _Format, sheet: Sheet) -> tuple[BillSum, ...]:
+    found = []
+    for number, row in enumerate(rows_of(sheet), start=1):
+        try:
+            one = known.read(row)
+        except BillUnreadable:
+            raise
+        except (ValueError, InvalidOperation, OverflowError) as error:
+            raise BillUnreadable(f"Line {number} after the header cannot be read: {error}.") from error
+        if one is not None:
+            found.append(one)
     if not found:
         raise BillUnreadable("The file holds no line about a model.")
-    return tuple(found[key] for key in sorted(found))
-
-
-def _row(names: Sequence[str], cells: Sequence[str]) -> Row:
-    """A short line has empty cells at its end."""
-    return dict(zip_longest(names, cells[: len(names)], fillvalue=""))
-
-
-def _read(known: _Format, row: Row, number: int) -> BillSum | None:
-    try:
-        return known.read(row)
-    except (ValueError, InvalidOperation, OverflowError) as error:
-        if isinstance(error, BillUnreadable):
-            raise
-        raise BillUnreadable(f"Line {number} after the header cannot be read: {error}.") from error
+    return added_up(found)
 
 
 # --- Google Cloud -----------------------------------------------------------------
 
 _GEMINI = re.compile(
-    r"\b(gemini)[\s-]+(\d+(?:\.\d+)?)[\s-]+(flash[\s-]+lite|flash|pro|ultra)\b", re.IGNORECASE
+    r"\bgemini (\d+(?:\.\d+)?) (flash lite|flash|pro|ultra)\b(?: (tts|live|native audio|computer use))?"
 )
-_COST = re.compile(r"(?:unrounded )?cost \((.*)\)")
+_MONEY = re.compile(r"(unrounded )?(subtotal|cost) \((.*)\)")
+_TOKENS = {"count": 1, "tokens": 1, "token": 1, "1k tokens": 1000, "million tokens": 10**6}
 
 
-def _google(row: Row) -> BillSum | None:
-    found = _GEMINI.search(row["sku description"])
-    start = row.get("usage start date", "").strip()
-    if found is None or not start:
-        return None  # another product, or a line of totals
-    end = row.get("usage end date", "").strip() or start
-    day = _day(start)
-    if (_day(end) - day).days > 1:
-        raise BillUnreadable("Lines span several days: export the cost table by day.")
-    sku = row["sku description"].lower()
-    tokens = _tokens(row)
-    cached = tokens if "cach" in sku and "storage" not in sku else None
-    is_input = "input" in sku or cached is not None
+def _google_report(row: Row) -> BillSum | None:
+    """A line of the page *Reports*, grouped by date and SKU; totals at its end have no date."""
+    return _google(row, "date", "date") if row.text("date") and row.text("sku description") else None
+
+
+def _google_table(row: Row) -> BillSum | None:
+    """A line of the page *Cost table*, which tells each SKU from its first to its last day of use.
+
+    Credits, taxes and adjustments are no usage.
+    """
+    kind = row.text("cost type").lower()
+    if not row.text("usage start date") or row.text("credit type") or kind not in ("", "usage"):
+        return None
+    return _google(row, "usage start date", "usage end date")
+
+
+def _google(row: Row, first: str, last: str) -> BillSum | None:
+    sku = re.sub(r"[\s_-]+", " ", row.text("sku description")).lower()
+    model = _google_model(sku, row.text("service description").lower())
+    if model is None:
+        return None
+    day = row.day(first)
+    is_output, is_cached = "output" in sku, "cach" in sku and "storage" not in sku
+    tokens = _google_tokens(row)
     return BillSum(
         day,
-        "-".join(part.lower().replace(" ", "-") for part in found.groups()),
-        input_tokens=tokens if is_input and "output" not in sku else None,
-        cached_tokens=cached,
-        output_tokens=tokens if "output" in sku else None,
+        row.day(last) if row.text(last) else day,
+        model,
+        input_tokens=tokens if not is_output and (is_cached or "input" in sku) else None,
+        cached_tokens=tokens if is_cached and not is_output else None,
+        output_tokens=tokens if is_output else None,
         cost_nanousd=_google_cost(row),
     )
 
 
-def _tokens(row: Row) -> int | None:
-    amount = _number(row.get("usage amount", ""))
-    unit = row.get("usage unit", "count").strip().lower()
-    factor = {"count": 1, "tokens": 1, "token": 1, "1k tokens": 1000, "million tokens": 10**6}.get(unit)
-    return None if amount is None or factor is None else _whole(amount * factor, 1)
+def _google_model(sku: str, service: str) -> str | None:
+    """None for other products. What the Gemini API bills beside these models goes by its SKU, so as not to
+    be lost.
+    """
+    found = _GEMINI.search(sku)
+    if found is None:
+        return sku if service == "gemini api" else None
+    name = "-".join(part.replace(" ", "-") for part in ("gemini", *found.groups()) if part)
+    return f"{name}-image" if "image" in sku and "output" in sku else name
+
+
+def _google_tokens(row: Row) -> int | None:
+    amount = row.number("usage amount")
+    factor = _TOKENS.get((row.text("usage unit") or "count").lower())
+    return None if amount is None or factor is None else whole(amount * factor, 1)
 
 
 def _google_cost(row: Row) -> int | None:
-    named = {name: match for name in row if (match := _COST.fullmatch(name))}
-    for name in sorted(named, key=len, reverse=True):  # the unrounded one first
-        if named[name][1] not in ("$", "usd"):
-            raise BillUnreadable(f"Costs are in {named[name][1]}; only US dollars can be compared.")
-        amount = _number(row[name])
+    """In USD: other currencies by the exchange rate that stands before the header."""
+    named = {name: match for name in row.cells if (match := _MONEY.fullmatch(name))}
+    # What is not rounded first, then what is due, then what it costs by the list.
+    for name in sorted(named, key=lambda name: (not named[name][1], named[name][2] != "subtotal")):
+        amount = row.number(name)
         if amount is not None:
-            return _whole(amount, NANO)
+            currency = row.preamble.get("currency", "").upper() or named[name][3].upper()
+            if currency in ("USD", "$", "US$"):
+                return whole(amount, NANO)
+            rate = Row(row.preamble).number("currency exchange rate")
+            if not rate or rate < 0:
+                raise BillUnreadable(
+                    f"Costs are in {currency}; only US dollars can be compared, or what has an exchange rate."
+                )
+            return whole(amount / rate, NANO)
     return None
 
 
@@ -165,62 +142,43 @@ def _google_cost(row: Row) -> int | None:
 
 
 def _openai_usage(row: Row) -> BillSum | None:
-    model = row["model"].strip().lower()
+    model = row.text("model").lower()
+    tokens = row.count("input_tokens"), row.count("output_tokens")
     if not model:
-        return None
-
-    def count(name: str) -> int | None:
-        amount = _number(row.get(name, ""))
-        return None if amount is None else _whole(amount, 1)
-
+        if any(tokens):
+            raise BillUnreadable("The usage is not told by model: export it again, grouped by model.")
+        return None  # a day without usage
+    day = _openai_day(row)
     return BillSum(
-        _start(row),
+        day,
+        day,
         model,
-        requests=count("num_model_requests"),
-        input_tokens=count("input_tokens"),
-        cached_tokens=count("input_cached_tokens"),
-        output_tokens=count("output_tokens"),
+        requests=row.count("num_model_requests"),
+        input_tokens=tokens[0],
+        cached_tokens=row.count("input_cached_tokens"),
+        output_tokens=tokens[1],
     )
 
 
 def _openai_costs(row: Row) -> BillSum | None:
-    model = row["line_item"].partition(",")[0].strip().lower()
-    amount = _number(row["amount_value"])
-    if not model or amount is None:
-        return None
-    currency = row.get("amount_currency", "usd").strip().lower()
+    model = row.text("line_item").partition(",")[0].strip().lower()
+    amount = row.number("amount_value")
+    if amount is None:
+        return None  # a day without costs
+    currency = (row.text("amount_currency") or "usd").lower()
     if currency != "usd":
         raise BillUnreadable(f"Costs are in {currency}; only US dollars can be compared.")
-    return BillSum(_start(row), model, cost_nanousd=_whole(amount, NANO))
+    if not model:
+        raise BillUnreadable("The costs are not told by model: export them again, grouped by line item.")
+    day = _openai_day(row)
+    return BillSum(day, day, model, cost_nanousd=whole(amount, NANO))
 
 
-def _start(row: Row) -> date:
-    text = row.get("start_time_iso", "").strip() or row.get("start_time", "").strip()
-    if text.isascii() and text.isdigit():
-        return datetime.fromtimestamp(int(text), UTC).date()
-    return _day(text)
+def _openai_day(row: Row) -> date:
+    return row.day("start_time_iso" if row.text("start_time_iso") else "start_time")
 
 
-# --- Both ---------------------------------------------------------------------------
-
-
-def _day(text: str) -> date:
-    moment = datetime.fromisoformat(text.strip().replace("/", "-"))
-    return (moment if moment.tzinfo is None else moment.astimezone(UTC)).date()
-
-
-def _number(text: str) -> Decimal | None:
-    cleaned = text.strip().replace(",", "").removeprefix("$")
-    if not cleaned:
-        return None
-    amount = Decimal(cleaned)
-    if not amount.is_finite() or abs(amount) > MOST:
-        raise ValueError(f"{text!r} is no amount")
-    return amount
-
-
-def _whole(amount: Decimal, factor: int) -> int:
-    return int((amount * factor).to_integral_value())
+# --- All ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,31 +190,29 @@ class _Format:
     read: Callable[[Row], BillSum | None]
 
 
+_PACIFIC = "America/Los_Angeles"  # Google's usage dates are those of the US west coast
+_SKU = "sku description"
 _FORMATS = (
-    # Google's usage dates are those of the US west coast.
+    _Format("Google Cloud cost report", "gemini", _PACIFIC, frozenset({_SKU, "date"}), _google_report),
     _Format(
-        "Google Cloud cost table",
-        "gemini",
-        "America/Los_Angeles",
-        frozenset({"sku description", "usage start date"}),
-        _google,
+        "Google Cloud cost table", "gemini", _PACIFIC, frozenset({_SKU, "usage start date"}), _google_table
     ),
     _Format(
         "OpenAI usage", "openai", "UTC", frozenset({"model", "input_tokens", "output_tokens"}), _openai_usage
     ),
     _Format("OpenAI costs", "openai", "UTC", frozenset({"line_item", "amount_value"}), _openai_costs),
 )
+# Exports of the right page with the wrong settings.
+_NEARLY = (
+    (frozenset({_SKU}), "The report tells no days: group it by date and SKU, and download it again."),
+    (
+        frozenset({"service description", "date"}),
+        "The report tells no models: group it by date and SKU, and download it again.",
+    ),
+    (frozenset({"input_tokens", "output_tokens"}), "The usage is not told by model: group it by model."),
+    (frozenset({"amount_value"}), "The costs are not told by model: group them by line item."),
+)
 
 
-_DATED = re.compile(r"-(?:\d{3,8}|\d{4}-\d\d-\d\d|latest|preview.*)")
-
-
-def match_model(name: str, provider: str, known: Sequence[str]) -> str | None:
-    """The model id that a provider's name means: the longest known one that it is, or is a dated form of."""
-    fitting = []
-    for model in known:
-        whose, _, bare = model.lower().partition(":")
-        rest = name.removeprefix(bare)
-        if whose == provider and bare and name.startswith(bare) and (not rest or _DATED.fullmatch(rest)):
-            fitting.append(model)
-    return max(fitting, key=len, default=None)
+def _format_of(names: frozenset[str]) -> _Format | None:
+    return next((known for known in _FORMATS if known.needs <= names), None)

@@ -35,7 +35,10 @@ _LINE = "<str:day>/<path:model>"
 class BillForm(forms.Form):
     file = forms.FileField(
         label="Billing file",
-        help_text="Google Cloud's cost table by day, or OpenAI's usage or cost export, as CSV.",
+        help_text=(
+            "Google Cloud: Reports, grouped by date and SKU (or the Cost table, which tells whole months)."
+            " OpenAI: the usage or cost export, by day and grouped by model or line item. As CSV."
+        ),
     )
 
 
@@ -104,10 +107,11 @@ class ProviderBillAdmin(_ModelAdmin):
 
     def entries(self, request: HttpRequest, pk: int, day: str, model: str) -> HttpResponse:
         bill = self._bill(request, pk)
-        page = entries_page(entries_behind(bill, _day(day), model), limit=ENTRIES_SHOWN)
+        last = _day(request.GET.get("to") or day)
+        page = entries_page(entries_behind(bill, _day(day), model, last_day=last), limit=ENTRIES_SHOWN)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{model} on {day}",
+            "title": f"{model}, {_days_text(_day(day), last)}",
             "bill": bill,
             "table": entries_table(page.entries),
             "more": page.next_cursor is not None,
@@ -155,10 +159,11 @@ def drift_table(bill: ProviderBill, found: list[Drift]) -> Table:
             ("Cost drift", "nanousd"),
             ("Off by", "percent"),
             ("Estimated", "count"),
+            ("Remark", "text"),
         ],
         [
             [
-                str(one.day),
+                _days_text(one.day, one.last_day),
                 one.model or "not in the books",
                 one.provider_model or "not on the bill",
                 one.ours.input_tokens,
@@ -169,15 +174,22 @@ def drift_table(bill: ProviderBill, found: list[Drift]) -> Table:
                 one.cost_drift_nanousd,
                 one.percent,
                 one.ours.estimated_calls,
+                "The day was not over" if one.is_partial else "",
             ]
             for one in found
         ],
-        [
-            reverse("admin:provider_bill_entries", args=[bill.pk, one.day, one.model]) if one.model else ""
-            for one in found
-        ],
+        [_entries_address(bill, one) if one.model else "" for one in found],
         note="Drift is the bill less our books. A day leads to the entries behind our figure.",
     )
+
+
+def _days_text(first: date, last: date) -> str:
+    return str(first) if first == last else f"{first} to {last}"
+
+
+def _entries_address(bill: ProviderBill, one: Drift) -> str:
+    address = reverse("admin:provider_bill_entries", args=[bill.pk, one.day, one.model])
+    return address if one.day == one.last_day else f"{address}?to={one.last_day}"
 
 
 def entries_table(found: list[LedgerEntry]) -> Table:

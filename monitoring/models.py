@@ -110,10 +110,13 @@ class ProviderBill(models.Model):
 
 
 class ProviderBillLine(models.Model):
-    """What a bill says of one of the provider's days and models; null: it does not say."""
+    """What a bill says of one model on one of the provider's days, or over several: ``day`` to ``last_day``,
+    both inclusive. Null: it does not say.
+    """
 
     bill = models.ForeignKey(ProviderBill, on_delete=models.CASCADE, related_name="lines")
     day = models.DateField()
+    last_day = models.DateField()
     provider_model = models.CharField(max_length=200)
     requests = models.BigIntegerField(null=True)
     input_tokens = models.BigIntegerField(null=True)

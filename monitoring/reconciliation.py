@@ -9,6 +9,7 @@ true-up counts where the call was, and no rollup knows a provider's days.
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -26,7 +27,8 @@ from billing.models import TOKEN_COLUMNS, EntryKind, LedgerEntry
 from billing.periods import day_start
 from billing.usage import UsageCounts
 from billing.usage_sums import Sums
-from monitoring.bill_files import BillUnreadable, match_model, read_bill
+from monitoring.bill_files import BillUnreadable, read_bill
+from monitoring.bill_sums import BillSum, added_up, match_model
 from monitoring.models import ProviderBill, ProviderBillLine
 
 DAYS_AT_MOST = 400
@@ -34,35 +36,39 @@ DAYS_AT_MOST = 400
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One day of one model. ``model`` "" : the bill names one that the ledger does not know. ``line`` None:
-    the bill is silent where the ledger has usage. Drifts are the bill's figure less ours; None: not billed.
+    """One model on one day, or over the days that the bill tells together. Drifts are the bill's figure less
+    ours; None: not billed.
+
+    ``model`` "": the bill names one (``provider_model``) that the ledger does not know. ``billed`` None: the
+    bill is silent where the ledger has usage. ``is_partial``: the last day was not over at the import, so
+    the bill need not hold all of it.
     """
 
     day: date
+    last_day: date
     model: str
-    line: ProviderBillLine | None
+    provider_model: str
+    billed: BillSum | None
     ours: Sums
-
-    @property
-    def provider_model(self) -> str:
-        return self.line.provider_model if self.line else ""
+    is_partial: bool = False
 
     @property
     def input_drift(self) -> int | None:
-        return _less(self.line.input_tokens if self.line else None, self.ours.input_tokens)
+        return _less(self.billed.input_tokens if self.billed else None, self.ours.input_tokens)
 
     @property
     def output_drift(self) -> int | None:
-        return _less(self.line.output_tokens if self.line else None, self.ours.output_tokens)
+        return _less(self.billed.output_tokens if self.billed else None, self.ours.output_tokens)
 
     @property
     def cost_drift_nanousd(self) -> int | None:
-        return _less(self.line.cost_nanousd if self.line else None, self.ours.cost_nanousd)
+        return _less(self.billed.cost_nanousd if self.billed else None, self.ours.cost_nanousd)
 
     @property
     def may_be_estimate(self) -> bool:
         """Whether an estimate of ours may be what is off."""
-        return bool(self.ours.estimated_calls and (self.input_drift or self.output_drift))
+        off = self.input_drift or self.output_drift
+        return bool(self.ours.estimated_calls and off and not self.is_partial)
 
     @property
     def percent(self) -> Decimal | None:
@@ -90,11 +96,8 @@ def import_bill(
     before = ProviderBill.objects.filter(digest=digest).first()
     if before is not None:
         return before, False
-    try:
-        found = read_bill(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise BillUnreadable("The file is not text in UTF-8.") from error
-    first, last = found.sums[0].day, found.sums[-1].day
+    found = read_bill(content)
+    first, last = found.sums[0].day, max(one.last_day for one in found.sums)
     if (last - first).days >= DAYS_AT_MOST:
         raise BillUnreadable(f"More than {DAYS_AT_MOST} days: export fewer.")
     with transaction.atomic():
@@ -116,6 +119,7 @@ def import_bill(
                 ProviderBillLine(
                     bill=bill,
                     day=one.day,
+                    last_day=one.last_day,
                     provider_model=one.model[:200],
                     requests=one.requests,
                     input_tokens=one.input_tokens,
@@ -132,12 +136,33 @@ def drift(bill: ProviderBill) -> list[Drift]:
     """Every day and model that the bill or the ledger knows in the bill's days. Two queries."""
     ours = _ours(bill)
     known = sorted({model for _, model in ours})
+    names: dict[str, set[str]] = defaultdict(set)
+    lines = []
+    for line in bill.lines.all():
+        # Ours have a provider before the colon, so they cannot be taken for a name on the bill.
+        model = match_model(line.provider_model, bill.provider, known) or line.provider_model
+        names[model].add(line.provider_model)
+        figures = line.requests, line.input_tokens, line.cached_tokens, line.output_tokens, line.cost_nanousd
+        lines.append(BillSum(line.day, line.last_day, model, *figures))
     found = []
-    for line in bill.lines.order_by("day", "provider_model"):
-        model = match_model(line.provider_model, bill.provider, known) or ""
-        found.append(Drift(line.day, model, line, ours.pop((line.day, model), Sums())))
-    found += [Drift(day, model, None, sums) for (day, model), sums in ours.items()]
+    for billed in added_up(lines):
+        of_days = [
+            day for day, model in ours if model == billed.model and billed.day <= day <= billed.last_day
+        ]
+        sums = sum((ours.pop((day, billed.model)) for day in of_days), start=Sums())
+        model = billed.model if billed.model in known else ""
+        name = ", ".join(sorted(names[billed.model]))
+        partial = _is_partial(bill, billed.last_day)
+        found.append(Drift(billed.day, billed.last_day, model, name, billed, sums, partial))
+    found += [
+        Drift(day, day, model, "", None, sums, _is_partial(bill, day)) for (day, model), sums in ours.items()
+    ]
     return sorted(found, key=lambda one: (one.day, not one.model, one.model, one.provider_model))
+
+
+def _is_partial(bill: ProviderBill, day: date) -> bool:
+    *_, until = day_of(bill, day)
+    return bill.imported_at < until
 
 
 def _ours(bill: ProviderBill) -> dict[tuple[date, str], Sums]:
@@ -169,33 +194,39 @@ def day_of(bill: ProviderBill, day: date) -> tuple[date, datetime, datetime]:
     return day, day_start(day, bill.zone), day_start(day + timedelta(days=1), bill.zone)
 
 
-def entries_behind(bill: ProviderBill, day: date, model: str) -> EntriesAsked:
-    """The calls that our figure of this day and model is the sum of; their true-ups stand with them."""
-    _, begin, until = day_of(bill, day)
+def entries_behind(
+    bill: ProviderBill, day: date, model: str, *, last_day: date | None = None
+) -> EntriesAsked:
+    """The calls that our figure of these days and model is the sum of; their true-ups stand with them."""
+    _, begin, _ = day_of(bill, day)
+    *_, until = day_of(bill, last_day or day)
     return EntriesAsked(model=model, written_from=begin, written_before=until, entry_kind=EntryKind.USAGE)
 
 
 def correct_estimate(bill: ProviderBill, found: Drift, *, now: datetime | None = None) -> LedgerEntry:
-    """Replace the one estimate of this day and model by what the bill leaves for it, as a true-up.
+    """Replace the one estimate of these days and this model by what the bill leaves for it, as a true-up.
 
     A bill gives sums, so this fits only where a single estimated entry explains the drift. Raises
     InvalidAmount where it does not.
     """
-    line = found.line
-    if line is None or not found.model or line.input_tokens is None or line.output_tokens is None:
+    billed = found.billed
+    if billed is None or not found.model or billed.input_tokens is None or billed.output_tokens is None:
         raise InvalidAmount("the bill does not say how many tokens these were")
+    if found.is_partial:
+        raise InvalidAmount("the day was not over when the bill was imported; import a later one")
     trued_up = LedgerEntry.objects.filter(kind=EntryKind.TRUEUP, hold=OuterRef("hold"))
-    estimates = entries_behind(bill, found.day, found.model).entries().filter(estimated=True)
+    behind = entries_behind(bill, found.day, found.model, last_day=found.last_day)
+    estimates = behind.entries().filter(estimated=True)
     open_ones = list(estimates.exclude(Exists(trued_up)))
     if len(open_ones) != 1:
-        raise InvalidAmount(f"{len(open_ones)} estimates are open on this day, and the bill gives one sum")
+        raise InvalidAmount(f"{len(open_ones)} estimates are open on these days, and the bill gives one sum")
     [entry] = open_ones
-    given = line.input_tokens - (found.ours.input_tokens - entry.input_tokens)
-    written = line.output_tokens - (found.ours.output_tokens - entry.output_tokens)
+    given = billed.input_tokens - (found.ours.input_tokens - entry.input_tokens)
+    written = billed.output_tokens - (found.ours.output_tokens - entry.output_tokens)
     cached_before = found.ours.cache_read_tokens - entry.cache_read_tokens
-    cached = min(max((line.cached_tokens or 0) - cached_before, 0), max(given, 0))
+    cached = min(max((billed.cached_tokens or 0) - cached_before, 0), max(given, 0))
     if given < 0 or written < 0 or entry.hold_id is None:
-        raise InvalidAmount("the other entries of this day already hold more than the bill")
+        raise InvalidAmount("the other entries of these days already hold more than the bill")
     made = entries.true_up(
         entry.hold_id,
         usage=UsageCounts(input_uncached=given - cached, cache_read=cached, output_visible=written),

@@ -15,94 +15,21 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import Client
-from hypothesis import given
-from hypothesis import strategies as st
 
 from billing import entries
 from billing.errors import InvalidAmount
 from billing.models import LedgerEntry
-from monitoring.bill_files import BillUnreadable, match_model, read_bill
 from monitoring.models import ProviderBill
 from monitoring.reconciliation import correct_estimate, drift, import_bill
 from tests.usage.making import call, unlimited
 
 BILLS = Path(__file__).parent / "bills"
-GOOGLE = (BILLS / "google.csv").read_text(encoding="utf-8")
-OPENAI = (BILLS / "openai.csv").read_text(encoding="utf-8")
-COSTS = (BILLS / "costs.csv").read_text(encoding="utf-8")
+GOOGLE = (BILLS / "google_report.csv").read_text(encoding="utf-8")
+TABLE = (BILLS / "google_table.csv").read_text(encoding="utf-8")
+OPENAI = (BILLS / "openai_usage.csv").read_text(encoding="utf-8")
+DECEMBER = datetime(2026, 12, 9, tzinfo=UTC)
 SECOND = date(2026, 11, 2)
 MODEL = "openai:gpt-4.1-mini"
-
-
-# --- Files ------------------------------------------------------------------------
-
-
-def test_it_reads_googles_cost_table() -> None:
-    found = read_bill(GOOGLE)
-    assert (found.provider, found.zone) == ("gemini", "America/Los_Angeles")
-    flash, lite = found.sums
-    assert (flash.model, flash.day) == ("gemini-2.5-flash", SECOND)
-    assert (flash.input_tokens, flash.output_tokens, flash.cost_nanousd) == (1500, 700, 2_200_000)
-    assert (lite.model, lite.input_tokens, lite.output_tokens) == ("gemini-2.5-flash-lite", 40, None)
-
-
-def test_it_reads_openais_usage_and_costs() -> None:
-    mini, unknown = read_bill(OPENAI).sums
-    assert (mini.requests, mini.input_tokens, mini.cached_tokens, mini.output_tokens) == (3, 350, 100, 150)
-    assert (unknown.model, unknown.day) == ("gpt-9", date(2026, 11, 3))
-    [cost] = read_bill(COSTS).sums
-    assert (cost.model, cost.cost_nanousd, cost.input_tokens) == ("gpt-4.1-mini-2025-04-14", 360_000, None)
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("", "neither"),
-        ("a,b,c\n1,2,3\n", "neither"),
-        (OPENAI.partition("\n")[0], "no line"),
-        (OPENAI.replace(",300,", ",many,"), "Line 1"),
-        (OPENAI.replace(",300,", ",1e400,"), "Line 1"),
-        (OPENAI.replace(",300,", ",NaN,"), "Line 1"),
-        (OPENAI.replace("2026-11-02T", "2026-99-02T"), "Line 1"),
-        (COSTS.replace("usd", "eur"), "only US dollars"),
-        (GOOGLE.replace("Cost ($)", "Cost (€)"), "only US dollars"),
-        (GOOGLE.replace("2026-11-02,2026-11-02", "2026-11-02,2026-11-30"), "by day"),
-        ('model,input_tokens,output_tokens\n"unclosed' + "x" * 200_000, "no CSV"),
-    ],
-)
-def test_it_says_why_a_file_cannot_be_read(text: str, why: str) -> None:
-    with pytest.raises(BillUnreadable, match=why):
-        read_bill(text)
-
-
-@given(st.text(max_size=300))
-def test_it_reads_or_refuses_any_text(text: str) -> None:
-    for beginning in (
-        "",
-        OPENAI.partition("\n")[0] + "\n",
-        "SKU description,Usage start date,Usage amount\n",
-    ):
-        try:
-            read_bill(beginning + text)
-        except BillUnreadable:
-            continue
-
-
-@pytest.mark.parametrize(
-    ("name", "model"),
-    [
-        ("gpt-4.1-mini", "openai:gpt-4.1-mini"),
-        ("gpt-4.1-mini-2025-04-14", "openai:gpt-4.1-mini"),
-        ("gpt-4.1", "openai:gpt-4.1"),
-        ("gpt-4.1-nano", None),
-        ("gpt-4", None),
-        ("", None),
-    ],
-)
-def test_it_knows_a_model_by_its_dated_name(name: str, model: str | None) -> None:
-    assert (
-        match_model(name, "openai", ["openai:gpt-4.1", "openai:gpt-4.1-mini", "other:gpt-4.1-nano"]) == model
-    )
 
 
 # --- The books --------------------------------------------------------------------
@@ -122,8 +49,8 @@ def calls(alice: User) -> list[LedgerEntry]:
     ]
 
 
-def bill_of(text: str) -> ProviderBill:
-    return import_bill(text.encode(), file_name="usage.csv")[0]
+def bill_of(text: str, *, now: datetime = DECEMBER) -> ProviderBill:
+    return import_bill(text.encode(), file_name="usage.csv", now=now)[0]
 
 
 @pytest.mark.django_db
@@ -140,7 +67,7 @@ def test_it_shows_the_drift_of_each_day_and_model(calls: list[LedgerEntry]) -> N
 def test_it_shows_what_the_bill_is_silent_about(calls: list[LedgerEntry]) -> None:
     silent = OPENAI.replace("gpt-4.1-mini-2025-04-14", "gpt-9")
     found = drift(bill_of(silent))
-    assert [(one.model, one.line is None) for one in found] == [(MODEL, True), ("", False), ("", False)]
+    assert [(one.model, one.billed is None) for one in found] == [(MODEL, True), ("", False), ("", False)]
 
 
 @pytest.mark.django_db
@@ -159,6 +86,37 @@ def test_it_counts_in_the_providers_days(alice: User) -> None:
     flash = drift(bill_of(GOOGLE))[0]
     assert (flash.model, flash.day, flash.input_drift) == ("gemini:gemini-2.5-flash", SECOND, 0)
     assert flash.output_drift == 100
+
+
+@pytest.mark.django_db
+def test_it_compares_a_whole_month_where_the_bill_tells_no_days(alice: User) -> None:
+    unlimited(alice)
+    for day in (1, 2, 20, 30):  # the first is before the days that the bill tells of
+        at = datetime(2026, 11, day, 20, tzinfo=UTC)
+        call(alice, model="gemini:gemini-2.5-flash", tokens=(600, 200), now=at, conversation_id=uuid.uuid4())
+    flash = next(one for one in drift(bill_of(TABLE)) if one.model)
+    assert (flash.day, flash.last_day, flash.ours.calls) == (SECOND, date(2026, 11, 30), 3)
+    assert (flash.input_drift, flash.output_drift) == (200, 100)
+
+
+@pytest.mark.django_db
+def test_it_adds_up_the_forms_of_one_model(calls: list[LedgerEntry]) -> None:
+    mini = drift(bill_of(OPENAI.replace("50.0,30.0", "50.0,30.0").replace("-2025-04-14", "-2025-09-01", 1)))[
+        0
+    ]
+    assert mini.provider_model == "gpt-4.1-mini-2025-04-14, gpt-4.1-mini-2025-09-01"
+    assert (mini.input_drift, mini.output_drift) == (10, 0)
+
+
+@pytest.mark.django_db
+def test_it_says_when_a_day_was_not_over(calls: list[LedgerEntry]) -> None:
+    bill = bill_of(OPENAI, now=datetime(2026, 11, 2, 23, 59, tzinfo=UTC))
+    found = drift(bill)
+    assert [one.is_partial for one in found] == [True, True]
+    assert not found[0].may_be_estimate
+    with pytest.raises(InvalidAmount, match="not over"):
+        correct_estimate(bill, found[0])
+    assert not any(one.is_partial for one in drift(bill_of(OPENAI + "\n")))
 
 
 @pytest.mark.django_db
@@ -187,7 +145,7 @@ def test_it_settles_nothing_that_the_bill_cannot_tell_apart(calls: list[LedgerEn
     bill = bill_of(OPENAI)
     with pytest.raises(InvalidAmount, match="2 estimates"):
         correct_estimate(bill, drift(bill)[0])
-    small = bill_of(OPENAI.replace(",300,120,", ",3,1,"))
+    small = bill_of(OPENAI.replace(",300.0,120.0,", ",3.0,1.0,"))
     with pytest.raises(InvalidAmount):
         correct_estimate(small, drift(small)[0])
 
@@ -220,7 +178,7 @@ def test_it_is_uploaded_looked_at_and_followed_down(
     assert "input_drift" in client.get(f"/admin/monitoring/providerbill/{pk}/csv/").content.decode()
     said = client.post(f"/admin/monitoring/providerbill/{pk}/correct/2026-11-02/{MODEL}/", follow=True)
     assert "Corrected by the true-up" in said.content.decode()
-    bad = client.post("/admin/monitoring/providerbill/add/", {"file": SimpleUploadedFile("x", b"\xff\xfe")})
+    bad = client.post("/admin/monitoring/providerbill/add/", {"file": SimpleUploadedFile("x", b"a\xff")})
     assert "not text in UTF-8" in bad.content.decode()
     for address in ("999999/change/", f"{pk}/entries/never/{MODEL}/", "x/change/"):
         assert client.get(f"/admin/monitoring/providerbill/{address}").status_code == 404

@@ -14,7 +14,7 @@ from monitoring.reconciliation import Drift, drift, import_bill
 
 class Command(BaseCommand):
     help = (
-        "Imports Google Cloud's cost table or OpenAI's usage or cost export,"
+        "Imports Google Cloud's cost report or cost table, or OpenAI's usage or cost export,"
         " and shows how far the books are off."
     )
 
@@ -29,16 +29,18 @@ class Command(BaseCommand):
         self.stdout.write(f"{bill}{'' if created else ' (imported before)'}")
         for one in drift(bill):
             name = one.model or f"{one.provider_model} (not in the books)"
-            self.stdout.write(f"{one.day} {name}: {_words(one)}")
+            days = one.day if one.day == one.last_day else f"{one.day} to {one.last_day}"
+            self.stdout.write(f"{days} {name}: {_words(one)}")
 
 
 def _words(one: Drift) -> str:
-    if one.line is None:
+    if one.billed is None:
         return f"not on the bill, {one.ours.total_tokens:,} tokens in the books"
     parts = [
         f"input {one.input_drift:+,}" if one.input_drift is not None else "",
         f"output {one.output_drift:+,}" if one.output_drift is not None else "",
         f"cost {usd(one.cost_drift_nanousd)} USD" if one.cost_drift_nanousd is not None else "",
         f"off by {one.percent} %" if one.percent is not None else "",
+        "the day was not over" if one.is_partial else "",
     ]
     return ", ".join(part for part in parts if part)
