@@ -298,13 +298,14 @@ def _wrong_sums(rollup: SiteRollup) -> str:
     """Keys of a rollup of the site where it and what is pending differ from the entries."""
     key = next(iter(rollup.keys))
     rolled = f"e.kind IN ({_ROLLED_KINDS})"
+    sums = ", ".join(rollup.sums)
+    taken_off = ", ".join(f"-({addend})" for addend in rollup.sums.values())
     return f"""SELECT CAST('{rollup.table}' AS VARCHAR(40)), CAST({key} AS VARCHAR(30)) FROM (
-            SELECT {rollup.columns}, {", ".join(SUM_COLUMNS)} FROM {rollup.table}
+            SELECT {rollup.columns}, {sums} FROM {rollup.table}
             UNION ALL
-            SELECT {rollup.entry_columns}, {", ".join(f"-({ADDENDS[column]})" for column in SUM_COLUMNS)}
-            FROM billing_ledgerentry e
+            SELECT {rollup.entry_columns}, {taken_off} FROM {rollup.source}
             WHERE {rolled} AND NOT EXISTS (SELECT 1 FROM billing_pendingrollup p WHERE p.entry_id = e.id)) x
-        GROUP BY {rollup.columns} HAVING {" OR ".join(f"SUM({column}) <> 0" for column in SUM_COLUMNS)}"""
+        GROUP BY {rollup.columns} HAVING {" OR ".join(f"SUM({column}) <> 0" for column in rollup.sums)}"""
 
 
 def check_books(*, now: datetime | None = None) -> Iterator[Finding]:

@@ -7,13 +7,13 @@ Every one of them is described by ``SITE_ROLLUPS``: folding, reading and checkin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection, transaction
 
 from billing import sql
-from billing.models import SUM_COLUMNS, TOKEN_COLUMNS, EntryKind
+from billing.models import TOKEN_COLUMNS, EntryKind
 
 FOLD_AT_ONCE = 1000
 
@@ -27,14 +27,27 @@ _MONTH = {
 }
 
 
+_IS_USAGE = f"e.kind = '{EntryKind.USAGE.value}'"
+# What an entry ``e`` adds to each of SUM_COLUMNS.
+ADDENDS: dict[str, str] = {
+    "calls": f"CASE WHEN {_IS_USAGE} THEN 1 ELSE 0 END",
+    "estimated_calls": f"CASE WHEN {_IS_USAGE} AND e.estimated THEN 1 ELSE 0 END",
+    "unpriced_calls": f"CASE WHEN {_IS_USAGE} AND e.cost_nanousd IS NULL THEN 1 ELSE 0 END",
+    **{column: f"e.{column}" for column in TOKEN_COLUMNS},
+    "cost_nanousd": "COALESCE(e.cost_nanousd, 0)",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SiteRollup:
     """A table of sums. ``keys``: its key columns, and how each follows from an entry ``e``; None = as it
-    is called there.
+    is called there. ``sums``: its columns of sums, and what an entry of ``source`` adds to each.
     """
 
     table: str
     keys: dict[str, dict[str, str] | str | None]
+    sums: dict[str, str] = field(default_factory=lambda: ADDENDS)
+    source: str = "billing_ledgerentry e"
 
     def of_entry(self, column: str) -> str:
         """The key column as an expression of an entry ``e``."""
@@ -67,18 +80,28 @@ SITE_HOUR = SiteRollup("billing_sitehourrollup", {"hour": _HOUR, **_WHAT})
 SITE_DAY = SiteRollup("billing_sitedayrollup", {"local_day": None, **_WHAT})
 USER_DAY = SiteRollup("billing_userdayrollup", {"local_day": None, **_WHO})
 USER_MONTH = SiteRollup("billing_usermonthrollup", {"month": _MONTH, **_WHO})
-SITE_ROLLUPS = (SITE_HOUR, SITE_DAY, USER_DAY, USER_MONTH)
 
-_IS_USAGE = f"e.kind = '{EntryKind.USAGE.value}'"
-# What an entry ``e`` adds to each of SUM_COLUMNS.
-ADDENDS: dict[str, str] = {
-    "calls": f"CASE WHEN {_IS_USAGE} THEN 1 ELSE 0 END",
-    "estimated_calls": f"CASE WHEN {_IS_USAGE} AND e.estimated THEN 1 ELSE 0 END",
-    "unpriced_calls": f"CASE WHEN {_IS_USAGE} AND e.cost_nanousd IS NULL THEN 1 ELSE 0 END",
-    **{column: f"e.{column}" for column in TOKEN_COLUMNS},
-    "cost_nanousd": "COALESCE(e.cost_nanousd, 0)",
-}
-_SUMS = ", ".join(f"SUM({ADDENDS[column]})" for column in SUM_COLUMNS)
+_INPUT = "e.input_uncached_tokens + e.cache_read_tokens + e.cache_write_tokens + e.tool_prompt_tokens"
+_OUTPUT = "e.output_visible_tokens + e.thinking_tokens"
+_OVER_TOKENS = f"{_INPUT} + {_OUTPUT} - h.input_tokens - h.output_cap_tokens"
+_OVER_COST = "e.cost_nanousd - h.cost_nanousd"
+# How calls kept to what was held for them. Corrections have no hold ``h`` here, and add nothing.
+OVERRUN_DAY = SiteRollup(
+    "billing_overrundayrollup",
+    {"local_day": None, "model": None},
+    {
+        "calls": "CASE WHEN h.id IS NULL THEN 0 ELSE 1 END",
+        "over_calls": f"CASE WHEN {_OVER_TOKENS} > 0 OR {_OVER_COST} > 0 THEN 1 ELSE 0 END",
+        "over_tokens": f"CASE WHEN {_OVER_TOKENS} > 0 THEN {_OVER_TOKENS} ELSE 0 END",
+        "over_nanousd": f"CASE WHEN {_OVER_COST} > 0 THEN {_OVER_COST} ELSE 0 END",
+        "held_input_tokens": "COALESCE(h.input_tokens, 0)",
+        "held_output_tokens": "COALESCE(h.output_cap_tokens, 0)",
+        "input_tokens": f"CASE WHEN h.id IS NULL THEN 0 ELSE {_INPUT} END",
+        "output_tokens": f"CASE WHEN h.id IS NULL THEN 0 ELSE {_OUTPUT} END",
+    },
+    f"billing_ledgerentry e LEFT JOIN billing_hold h ON h.id = e.hold_id AND {_IS_USAGE}",
+)
+SITE_ROLLUPS = (SITE_HOUR, SITE_DAY, USER_DAY, USER_MONTH, OVERRUN_DAY)
 
 
 def fold_pending(*, limit: int = 20_000) -> int:
@@ -119,9 +142,10 @@ def _fold(limit: int) -> int:
 def _fold_statement(rollup: SiteRollup, marks: str) -> str:
     # In the order of the key, so that two who fold at once cannot wait for each other in a circle.
     order = ", ".join(str(number) for number in range(1, len(rollup.keys) + 1))
+    sums = ", ".join(f"SUM({addend})" for addend in rollup.sums.values())
     return (
-        f"INSERT INTO {rollup.table} ({rollup.columns}, {', '.join(SUM_COLUMNS)})"
-        f" SELECT {rollup.entry_columns}, {_SUMS} FROM billing_ledgerentry e WHERE e.id IN ({marks})"
+        f"INSERT INTO {rollup.table} ({rollup.columns}, {', '.join(rollup.sums)})"
+        f" SELECT {rollup.entry_columns}, {sums} FROM {rollup.source} WHERE e.id IN ({marks})"
         f" GROUP BY {order} ORDER BY {order} ON CONFLICT ({rollup.columns}) DO UPDATE SET "
-        + ", ".join(f"{column} = {rollup.table}.{column} + excluded.{column}" for column in SUM_COLUMNS)
+        + ", ".join(f"{column} = {rollup.table}.{column} + excluded.{column}" for column in rollup.sums)
     )

@@ -20,7 +20,7 @@ from billing.usage_sums import change_percent
 from conversations.usage.charts import Chart, Column, Share, bar_chart, moving_average, shares
 from conversations.usage.ranges import PRESETS, Range, period_text, read_range, short_period
 from conversations.usage.report import KIND_WORDS, amount, amount_text, axis_text
-from monitoring import service_tables
+from monitoring import ledger_tables, service_tables
 from monitoring.tables import Table
 
 GROUPS: dict[str, str] = {
@@ -116,7 +116,8 @@ def dashboard(user: User, query: Mapping[str, str], *, now: datetime) -> dict[st
         "users": users_table(view),
         "hours": hours_series(view, now),
         "requests": LimitRequest.objects.filter(state=RequestState.PENDING).count(),
-        "budgets": service_tables.budgets_near(now),
+        "overruns": _overruns(view),
+        "budgets": ledger_tables.budgets_near(now),
         "service": service_tables.service_tables(
             start, end, model=view.asked.model, provider=view.asked.provider
         ),
@@ -140,8 +141,10 @@ def table_for_csv(user: User, key: str, query: Mapping[str, str], *, now: dateti
             return users_table(view, limit=None)
         case "hours":
             return hours_table(view, now)
+        case "overruns":
+            return _overruns(view)
         case "budgets":
-            return service_tables.budgets_near(now)
+            return ledger_tables.budgets_near(now)
         case "objectives":
             return service_tables.objectives_table(start, end)
         case "incidents":
@@ -154,6 +157,11 @@ def _service_tables(view: View) -> list[Table]:
     return service_tables.service_tables(
         *hours_of(view.range), model=view.asked.model, provider=view.asked.provider
     )
+
+
+def _overruns(view: View) -> Table:
+    days = view.range.first, view.range.last
+    return ledger_tables.overruns_table(*days, model=view.asked.model, provider=view.asked.provider)
 
 
 def hours_of(chosen: Range) -> tuple[datetime, datetime]:

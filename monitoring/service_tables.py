@@ -1,24 +1,18 @@
-"""The dashboard's tables about the service: calls, errors, latencies, budgets near their limit, incidents."""
+"""The dashboard's tables about the service: calls, errors, latencies, objectives, incidents."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from datetime import datetime
-from decimal import Decimal
 
-from django.contrib.auth.models import User
-from django.db.models import F, Q
 from django.urls import reverse
 
-from billing.models import BillingGroup, Bucket, Unit
 from conversations.call_figures import histograms_by, objectives
 from conversations.models import State
 from conversations.models.call import CallHour, Measure
 from monitoring.models import Incident
-from monitoring.tables import Table
+from monitoring.tables import Table, share_percent
 
-NEAR_PERCENT = 75
-BUDGETS_SHOWN = 20
 INCIDENTS_SHOWN = 20
 _LATENCIES = (
     (Measure.FIRST_TOKEN, "First token"),
@@ -69,11 +63,11 @@ def _calls(sums: list[dict[str, object]]) -> Table:
                 model,
                 one["calls"],
                 one["errors"],
-                _percent(one["errors"], one["calls"]),
+                share_percent(one["errors"], one["calls"]),
                 one["rate_limits"],
                 one["retries"],
                 one["fallbacks"],
-                _percent(one["input_estimate_tokens"], one["input_tokens"]),
+                share_percent(one["input_estimate_tokens"], one["input_tokens"]),
             ]
             for model, one in sorted(found.items(), key=lambda item: -item[1]["calls"])
         ],
@@ -101,7 +95,7 @@ def _errors(sums: list[dict[str, object]]) -> Table:
             ("Final", "count"),
         ],
         [
-            [code, one["calls"], _percent(one["calls"], whole), one["final"]]
+            [code, one["calls"], share_percent(one["calls"], whole), one["final"]]
             for code, one in sorted(found.items(), key=lambda item: -item[1]["calls"])
         ],
     )
@@ -148,62 +142,6 @@ def objectives_table(start: datetime, end: datetime) -> Table:
     )
 
 
-def budgets_near(now: datetime) -> Table:
-    """Running periods of budgets that are used up to three quarters and more, the fullest first."""
-    running = Q(period_end__isnull=True) | Q(period_end__gt=now)
-    near = (
-        Bucket.objects.filter(running, limit_units__gt=0, posted__gte=F("limit_units") * NEAR_PERCENT / 100)
-        .select_related("budget")
-        .order_by(-(F("posted") * 1.0 / F("limit_units")), "pk")[:BUDGETS_SHOWN]
-    )
-    buckets = list(near)
-    names = _scope_names(buckets)
-    return Table(
-        "budgets",
-        "Budgets near their limit",
-        [
-            ("Whose", "text"),
-            ("Period", "text"),
-            ("Used", "text"),
-            ("Limit", "text"),
-            ("Used share", "percent"),
-            ("Over the hold", "text"),
-        ],
-        [
-            [
-                names.get((bucket.budget.scope_kind, bucket.budget.scope_id), bucket.budget.scope_kind),
-                bucket.budget.get_period_display(),
-                _units(bucket, bucket.posted),
-                _units(bucket, bucket.limit_units or 0),
-                bucket.posted * 100 // (bucket.limit_units or 1),
-                _units(bucket, bucket.slack) if bucket.slack else "",
-            ]
-            for bucket in buckets
-        ],
-        [reverse("admin:billing_budget_change", args=[bucket.budget_id]) for bucket in buckets],
-        note="Over the hold: what was used beyond what had been held for it.",
-    )
-
-
-def _scope_names(buckets: list[Bucket]) -> dict[tuple[str, str], str]:
-    """Names for scopes, never a conversation's title; two queries."""
-    people = [b.budget.scope_id for b in buckets if b.budget.scope_kind in ("user", "own")]
-    groups = [b.budget.scope_id for b in buckets if b.budget.scope_kind == "group"]
-    found = {("everyone", ""): "Everyone"}
-    for pk, name in User.objects.filter(pk__in=people).values_list("pk", "username"):
-        found["user", str(pk)] = name
-        found["own", str(pk)] = f"{name} (own limit)"
-    for pk, name in BillingGroup.objects.filter(pk__in=groups).values_list("pk", "name"):
-        found["group", str(pk)] = f"group {name}"
-    return found
-
-
-def _units(bucket: Bucket, units: int) -> str:
-    if bucket.unit == Unit.NANOUSD:
-        return f"${Decimal(units).scaleb(-9):.4f}"
-    return f"{units:,} tokens"
-
-
 def incidents_table(start: datetime, end: datetime) -> Table:
     """What operators were told, the latest first."""
     found = Incident.objects.filter(opened_at__gte=start, opened_at__lt=end).order_by("-opened_at")
@@ -219,10 +157,6 @@ def incidents_table(start: datetime, end: datetime) -> Table:
 
 def open_incidents() -> int:
     return Incident.objects.filter(closed_at__isnull=True).count()
-
-
-def _percent(part: int, whole: int) -> Decimal | None:
-    return round(Decimal(part * 100) / whole, 1) if whole else None
 
 
 def _int(value: object) -> int:

@@ -60,6 +60,11 @@ class Table:
         return [head, *([_plain(*pair) for pair in zip(row, kinds, strict=True)] for row in self.rows)]
 
 
+def share_percent(part: int, whole: int, *, places: int = 1) -> Decimal | None:
+    """None of nothing."""
+    return round(Decimal(part * 100) / whole, places) if whole else None
+
+
 def _csv_name(name: str, kind: Kind) -> str:
     word = name.lower().replace(" ", "_").replace("-", "_")
     suffix = {"nanousd": "_usd", "ms": "_ms", "percent": "_percent"}.get(kind, "")

@@ -12,6 +12,7 @@ from billing.models.price import MAX_PRICE_PICOUSD, PriceVersion
 from billing.models.rollup import (
     ROLLED_KINDS,
     SUM_COLUMNS,
+    OverrunDayRollup,
     PendingRollup,
     Rollup,
     SiteDayRollup,
@@ -44,6 +45,7 @@ __all__ = [
     "LedgerEntry",
     "LimitChange",
     "LimitRequest",
+    "OverrunDayRollup",
     "PendingRollup",
     "Period",
     "Plan",

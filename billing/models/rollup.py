@@ -150,6 +150,30 @@ class UserMonthRollup(_ByWho):
         return f"user {self.user_id} in {self.month:%Y-%m}"
 
 
+class OverrunDayRollup(models.Model):
+    """How the settled calls of a day and model kept to what was held for them; days as in the others.
+
+    ``over_*``: what calls used beyond their own holds, call by call; what others left over is not set off.
+    """
+
+    local_day = models.DateField()
+    model = models.CharField(max_length=120)
+    calls = models.BigIntegerField(default=0)
+    over_calls = models.BigIntegerField(default=0)
+    over_tokens = models.BigIntegerField(default=0)
+    over_nanousd = models.BigIntegerField(default=0)
+    held_input_tokens = models.BigIntegerField(default=0)
+    held_output_tokens = models.BigIntegerField(default=0)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint("local_day", "model", name="overrundayrollup_key")]
+
+    def __str__(self) -> str:
+        return f"overruns on {self.local_day}: {self.model}"
+
+
 class PendingRollup(models.Model):
     """An entry that the rollups of the site do not hold yet. Usually those of the last few seconds."""
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 
-from billing.models import SUM_COLUMNS, TOKEN_COLUMNS
-from billing.rollups import ADDENDS, SITE_ROLLUPS
+from billing.models import TOKEN_COLUMNS
+from billing.rollups import ADDENDS, SITE_ROLLUPS, SiteRollup
 
 FIRST_DAY = datetime(2025, 10, 1, tzinfo=UTC)
 INPUT_PICOUSD, OUTPUT_PICOUSD = 100_000, 400_000
@@ -286,7 +286,7 @@ def _statements(size: Size, price: int, d: _Dialect) -> dict[str, str]:
         ),
         **{
             rollup.table.removeprefix("billing_"): _rolled_up(
-                rollup.table, rollup.columns, rollup.entry_columns, settled_only=True
+                rollup.table, rollup.columns, rollup.entry_columns, of=rollup
             )
             for rollup in SITE_ROLLUPS
         },
@@ -301,11 +301,14 @@ def _day_start(d: _Dialect, size: Size, after: int) -> str:
     return d.time(f"(86400 * ((x.bucket_id - 1) / {size.users} + {after}))")
 
 
-def _rolled_up(table: str, columns: str, entry_columns: str, *, settled_only: bool = False) -> str:
-    sums = ", ".join(f"SUM({ADDENDS[column]})" for column in SUM_COLUMNS)
+def _rolled_up(table: str, columns: str, entry_columns: str, *, of: SiteRollup | None = None) -> str:
+    """``of``: a rollup of the site, which does not hold yet what is pending."""
+    addends = ADDENDS if of is None else of.sums
+    sums = ", ".join(f"SUM({addend})" for addend in addends.values())
     numbers = ", ".join(str(number) for number in range(1, columns.count(",") + 2))
-    where = " WHERE NOT EXISTS (SELECT 1 FROM billing_pendingrollup p WHERE p.entry_id = e.id)"
+    where = " WHERE NOT EXISTS (SELECT 1 FROM billing_pendingrollup p WHERE p.entry_id = e.id)" if of else ""
+    source = of.source if of else "billing_ledgerentry e"
     return (
-        f"INSERT INTO {table} ({columns}, {', '.join(SUM_COLUMNS)}) SELECT {entry_columns}, {sums}"
-        f" FROM billing_ledgerentry e{where if settled_only else ''} GROUP BY {numbers} ORDER BY {numbers}"
+        f"INSERT INTO {table} ({columns}, {', '.join(addends)}) SELECT {entry_columns}, {sums}"
+        f" FROM {source}{where} GROUP BY {numbers} ORDER BY {numbers}"
     )

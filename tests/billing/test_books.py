@@ -101,6 +101,7 @@ def test_a_corrupted_row_breaks_its_line(name: str, capsys: pytest.CaptureFixtur
         ("I18", "DELETE FROM billing_userdayrollup"),
         ("I18", "UPDATE billing_usermonthrollup SET thinking_tokens = 1"),
         ("I18", "DELETE FROM billing_pendingrollup"),
+        ("I18", "UPDATE billing_overrundayrollup SET over_tokens = over_tokens + 1"),
         ("I14", "DELETE FROM billing_posting"),
         ("I16", "UPDATE billing_bucket SET drawn = drawn + 1"),
     ],

@@ -43,9 +43,8 @@ def test_it_reads_googles_cost_table_with_its_spans() -> None:
 
 def test_it_changes_other_currencies_at_the_rate_of_the_invoice() -> None:
     australian = TABLE.replace("Currency,USD", "Currency,AUD").replace("rate,1", "rate,1.5")
-    assert (
-        read_bill(australian).sums[0].cost_nanousd == 1_493_333
-    )  # 0.00045, 0.00004 and 0.00175, each over 1.5
+    # 450,000 and 40,000 and 1,750,000, each over 1.5
+    assert read_bill(australian).sums[0].cost_nanousd == 1_493_334
     with pytest.raises(BillUnreadable, match="in AUD"):
         read_bill(TABLE.replace("Currency,USD", "Currency,AUD").replace("Currency exchange rate", "x"))
 

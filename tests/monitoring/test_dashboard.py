@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing.accounts import ensure_account
@@ -20,10 +22,13 @@ from billing.budgets import set_budget
 from billing.limit_requests import ask_for_more
 from billing.models import Budget, LedgerEntry
 from billing.rollups import fold_pending
+from billing.settlements import settle_hold
+from billing.usage import UsageCounts
 from conversations.models import Conversation, Turn
 from conversations.models.call import CallHour, LatencyHour, Measure
+from monitoring.ledger_tables import budgets_near
 from monitoring.models import Incident
-from tests.usage.making import call, random_call, unlimited
+from tests.usage.making import call, call_held, random_call, unlimited
 
 pytestmark = pytest.mark.django_db
 
@@ -39,6 +44,7 @@ TABLES = (
     "latencies",
     "objectives",
     "incidents",
+    "overruns",
     "budgets",
 )
 
@@ -166,6 +172,44 @@ def test_it_shows_calls_errors_and_latencies(operator: Client) -> None:
     assert "10.0 %" in shown
 
 
+def test_it_shows_what_ran_over_its_hold(operator: Client, alice: User) -> None:
+    unlimited(alice)
+    now = timezone.now()
+    for used in (50, 80):
+        hold = call_held(alice, held=(100, 60), now=now)
+        settle_hold(
+            hold.pk, usage=UsageCounts(input_uncached=100, output_visible=used), estimated=False, now=now
+        )
+    [row] = table(operator, "overruns")
+    assert (row["calls"], row["over_their_hold"], row["share_of_calls_percent"]) == ("2", "1", "50.00")
+    assert (row["tokens_over"], row["cost_over_usd"]) == ("20", "0.000008")
+    assert (row["input_of_held_input_percent"], row["output_of_held_output_percent"]) == ("100.0", "108.3")
+
+
+def test_budgets_near_their_limit_are_found_by_an_index(alice: User) -> None:
+    """Among periods of a year of days; on PostgreSQL, where plans follow statistics."""
+    if connection.vendor != "postgresql":
+        pytest.skip("plans of PostgreSQL")
+    budget = set_budget(scope="user", scope_id=alice.pk, unit="tokens", limit_units=100, period="day")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO billing_bucket (budget_id, unit, timezone, period_start, period_end, limit_units,"
+            " limit_version, hard, posted, held, slack, drawn, notified_percent)"
+            " SELECT %s, 'tokens', 'UTC', now() + interval '1 hour' - n * interval '1 hour',"
+            " now() + interval '2 hours' - n * interval '1 hour', 100, 1, true, 90, 0, 0, 0, 90"
+            " FROM generate_series(1, 50000) AS n",
+            [budget.pk],
+        )
+        cursor.execute("ANALYZE billing_bucket")
+        with CaptureQueriesContext(connection) as asked:
+            shown = budgets_near(timezone.now())
+        cursor.execute("EXPLAIN " + asked.captured_queries[0]["sql"])
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert len(shown.rows) in (1, 2)
+    assert "bucket_by_period_end" in plan
+    assert "Seq Scan on billing_bucket" not in plan
+
+
 def test_it_says_what_needs_attention(operator: Client, alice: User) -> None:
     ensure_account(user_id=alice.pk)
     plan = Budget.objects.get(scope_kind="user", scope_id=str(alice.pk))
@@ -206,7 +250,7 @@ def test_it_sends_as_many_queries_for_much_as_for_little(
         for _ in range(calls):
             call(alice, conversation_id=uuid.uuid4())
         fold_pending()
-        with django_assert_num_queries(21):
+        with django_assert_num_queries(22):
             operator.get(f"{PAGE}?group_by=user")
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from billing.accounts import set_plan
 from billing.holds import HoldRequest, dispatch_hold, place_hold
-from billing.models import LedgerEntry
+from billing.models import Hold, LedgerEntry
 from billing.settlements import settle_hold
 from billing.usage import UsageCounts
 
@@ -33,24 +33,9 @@ def call(
     """One call of a model: placed, sent and settled. ``tokens``: input and output."""
     now = now or timezone.now()
     given, written = tokens
-    hold = place_hold(
-        HoldRequest(
-            key=str(uuid.uuid4()),
-            fingerprint="",
-            user_id=user.pk,
-            conversation_id=conversation_id,
-            generation_id=uuid.uuid4(),
-            attempt=1,
-            purpose="answer" if kind else "title",
-            model=model,
-            input_tokens=given,
-            wanted_output_tokens=max(written, 1),
-            minimum_output_tokens=1,
-            lease_seconds=60,
-        ),
-        now=now,
+    hold = call_held(
+        user, held=(given, max(written, 1)), conversation_id=conversation_id, model=model, kind=kind, now=now
     )
-    dispatch_hold(hold.pk, now=now)
     usage = UsageCounts(
         input_uncached=given - given // 4,
         cache_read=given // 4,
@@ -62,6 +47,37 @@ def call(
     ).entry
     assert entry is not None
     return entry
+
+
+def call_held(
+    user: User,
+    *,
+    held: tuple[int, int],
+    now: datetime,
+    conversation_id: uuid.UUID | None = None,
+    model: str = "demo:friendly",
+    kind: str = "other",
+) -> Hold:
+    """A call that is under way, with so much input and output held for it."""
+    hold = place_hold(
+        HoldRequest(
+            key=str(uuid.uuid4()),
+            fingerprint="",
+            user_id=user.pk,
+            conversation_id=conversation_id or uuid.uuid4(),
+            generation_id=uuid.uuid4(),
+            attempt=1,
+            purpose="answer" if kind else "title",
+            model=model,
+            input_tokens=held[0],
+            wanted_output_tokens=held[1],
+            minimum_output_tokens=1,
+            lease_seconds=60,
+        ),
+        now=now,
+    )
+    dispatch_hold(hold.pk, now=now)
+    return hold
 
 
 def unlimited(*people: User) -> None:
