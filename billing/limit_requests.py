@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from billing import budgets
-from billing.errors import InvalidAmount
+from billing import budgets, prices
+from billing.errors import BudgetExceeded, InvalidAmount
+from billing.fitting import units_needed
+from billing.holds import HoldRequest
 from billing.models import Budget, LimitRequest, RequestState, ScopeKind
 from billing.models.budget import MAX_LIMIT_UNITS
 
 REASON_CHARACTERS = 500
+TOLD_FOR = timedelta(days=14)
 
 
 def ask_for_more(
@@ -45,9 +50,55 @@ def ask_for_more(
     return wish
 
 
-def pending_requests(user_id: int) -> list[LimitRequest]:
-    """What the user has asked for and nobody has answered."""
-    return list(LimitRequest.objects.filter(user_id=user_id, state=RequestState.PENDING))
+def recent_requests(user_id: int, *, now: datetime | None = None) -> dict[int, LimitRequest]:
+    """By budget the last thing that the user has asked for, while it waits and for ``TOLD_FOR`` after its
+    answer; without what was taken back.
+    """
+    since = (now or timezone.now()) - TOLD_FOR
+    told = Q(state=RequestState.PENDING) | Q(
+        state__in=(RequestState.APPROVED, RequestState.DECLINED), decided_at__gte=since
+    )
+    found = LimitRequest.objects.filter(told, user_id=user_id).order_by("created_at", "pk")
+    return {wish.budget_id: wish for wish in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """What to ask for so that a refused call would be let through at its full length; a round figure."""
+
+    budget: Budget
+    wanted_units: int
+
+
+def suggestion(
+    refusal: BudgetExceeded, request: HoldRequest, *, now: datetime | None = None
+) -> Suggestion | None:
+    """None where asking would not help: the budget is no limit of the user's own that others have set."""
+    name = refusal.budget
+    if name.scope != ScopeKind.USER or name.scope_id != str(request.user_id):
+        return None
+    now = now or timezone.now()
+    budget = Budget.objects.filter(
+        Q(valid_to__isnull=True) | Q(valid_to__gt=now),
+        scope_kind=name.scope,
+        scope_id=name.scope_id,
+        unit=name.unit,
+        period=name.period,
+        model=name.model,
+        limit_units__isnull=False,
+    ).first()
+    if budget is None:
+        return None
+    rates = prices.rates(request.model, input_tokens=request.input_tokens, now=now)
+    whole = units_needed(name.unit, rates, request.input_tokens, request.wanted_output_tokens)
+    wanted = _rounded_up(refusal.used + refusal.held + max(whole, refusal.needed))
+    return Suggestion(budget, wanted) if wanted <= MAX_LIMIT_UNITS else None
+
+
+def _rounded_up(units: int) -> int:
+    """To two significant digits."""
+    step: int = 10 ** max(len(str(units)) - 2, 0)
+    return -(-units // step) * step
 
 
 def approve(request_id: int, *, actor_id: int, now: datetime | None = None) -> bool:

@@ -11,6 +11,7 @@ from billing.errors import BudgetExceeded, BudgetName
 from billing.holds import HoldRequest
 from billing.previews import Preview, preview_hold
 from billing.receipts import usd
+from conversations.asking_more import ask_option
 from conversations.context import History
 from conversations.exceptions import Conflict
 from conversations.leaner import fits, smaller_contexts
@@ -54,7 +55,7 @@ def ways_out(
     history: History | None,
     now: datetime,
 ) -> list[dict[str, Any]]:
-    """The options of a refusal: only what would let this message through now, and waiting.
+    """The options of a refusal: only what would let this message through now, asking for more, and waiting.
 
     ``history`` is what could be summarised; None where the question does not follow what is shown.
     """
@@ -70,6 +71,9 @@ def ways_out(
         *_other_models(request, now),
         *_new_conversation(request, chat, profile, now),
     ]
+    asking = ask_option(error, request, now)
+    if asking is not None:
+        options.insert(sum(option["action"] != "wait" for option in options), asking)
     return options
 
 

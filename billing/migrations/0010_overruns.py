@@ -1,5 +1,7 @@
 """How calls kept to their holds, by day and model; and the running periods of budgets by their end."""
 
+# ruff: noqa: S608 - constant text alone
+
 from __future__ import annotations
 
 from django.db import migrations, models

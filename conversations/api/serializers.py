@@ -106,6 +106,9 @@ class OptionSerializer(serializers.Serializer[Any]):
     max_output_tokens = serializers.IntegerField(required=False)
     run_at = serializers.DateTimeField(required=False, help_text="When it is sent.")
     resets_at = serializers.DateTimeField(required=False)
+    budget_id = serializers.IntegerField(required=False, help_text="Of which more is asked for.")
+    wanted = serializers.CharField(required=False, help_text="How much would do: tokens, or USD.")
+    url = serializers.CharField(required=False, help_text="The page on which a person does it.")
 
 
 class StatusSerializer(serializers.Serializer[Any]):

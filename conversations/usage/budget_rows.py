@@ -9,8 +9,8 @@ from decimal import Decimal, InvalidOperation
 
 from billing.budgets import Meter, meters
 from billing.errors import InvalidAmount
-from billing.limit_requests import pending_requests
-from billing.models import LimitRequest, Unit
+from billing.limit_requests import recent_requests
+from billing.models import LimitRequest, RequestState, Unit
 from billing.receipts import usd
 from billing.usage_queries import Asked, Usage, series
 from conversations.templatetags.figures import money
@@ -21,7 +21,7 @@ NANO = 10**9
 
 @dataclass(frozen=True, slots=True)
 class BudgetRow:
-    """A meter with the page's words for it; ``wish`` is what was asked for and is not yet answered."""
+    """A meter with the page's words for it. ``request`` is what was asked for last; ``asked`` says it."""
 
     meter: Meter
     remaining: str
@@ -29,7 +29,11 @@ class BudgetRow:
     forecast: Forecast
     outlook: str
     asked: str
-    wish: LimitRequest | None
+    request: LimitRequest | None
+
+    @property
+    def is_pending(self) -> bool:
+        return self.request is not None and self.request.state == RequestState.PENDING
 
     @property
     def is_own(self) -> bool:
@@ -38,7 +42,7 @@ class BudgetRow:
     @property
     def may_ask(self) -> bool:
         """More can be had of a budget that is the person's alone and was set by others."""
-        return self.meter.scope == "user" and self.meter.limit is not None and self.wish is None
+        return self.meter.scope == "user" and self.meter.limit is not None and not self.is_pending
 
 
 def amount_text(meter: Meter, units: int) -> str:
@@ -51,7 +55,7 @@ def budget_rows(*, user_id: int, zone: str, now: datetime) -> list[BudgetRow]:
     Three queries, and one more for a budget without period: its pace is that of the last days.
     """
     found = [meter for meter in meters(user_id=user_id, now=now) if meter.limit is not None]
-    wishes = {wish.budget_id: wish for wish in pending_requests(user_id)}
+    wishes = recent_requests(user_id, now=now)
     recent = _recent(user_id, found, now)
     return [_row(meter, wishes.get(meter.budget_id), recent, zone, now) for meter in found]
 
@@ -75,7 +79,7 @@ def _row(meter: Meter, wish: LimitRequest | None, recent: Usage, zone: str, now:
         forecast=found,
         outlook=forecast_text(found, now=now, zone=zone),
         asked=amount_text(meter, wish.wanted_units) if wish else "",
-        wish=wish,
+        request=wish,
     )
 
 

@@ -12,12 +12,13 @@ from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from billing import accounts, limit_requests, own_limits
 from billing.errors import InvalidAmount
 from billing.models import Budget, ScopeKind
 from conversations.pages import trusted_types
+from conversations.usage.ask_page import ask_context
 from conversations.usage.budget_rows import read_amount
 from conversations.usage.entry_pages import entries_context, entry_context
 from conversations.usage.report import usage_page
@@ -88,23 +89,37 @@ def remove_limit(request: HttpRequest, budget_id: int) -> HttpResponse:
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
+@trusted_types
 def ask_for_more(request: HttpRequest, budget_id: int) -> HttpResponse:
-    """Ask an admin for a higher limit: ``wanted``, ``reason``."""
+    """Ask an admin for a higher limit: ``wanted``, ``reason``. A link may bring what is needed along, and the
+    ``conversation`` to go back to.
+    """
     person = signed_in(request)
     budget = Budget.objects.filter(pk=budget_id, scope_kind=ScopeKind.USER, scope_id=str(person.pk)).first()
     if budget is None:
         raise Http404
-    try:
-        limit_requests.ask_for_more(
-            user_id=person.pk,
-            budget_id=budget_id,
-            wanted_units=read_amount(request.POST.get("wanted", ""), budget.unit),
-            reason=request.POST.get("reason", ""),
-        )
-    except InvalidAmount as error:
-        return _back(request, _sentence(error), messages.ERROR)
-    return _back(request, "Your request was sent. An admin will answer it.")
+    given = request.POST if request.method == "POST" else request.GET
+    error = ""
+    if request.method == "POST":
+        try:
+            limit_requests.ask_for_more(
+                user_id=person.pk,
+                budget_id=budget_id,
+                wanted_units=read_amount(given.get("wanted", ""), budget.unit),
+                reason=given.get("reason", ""),
+            )
+        except InvalidAmount as refused:
+            error = _sentence(refused)
+        else:
+            messages.success(request, "Your request was sent. An admin will answer it.")
+            return redirect(request.get_full_path() if "conversation" in request.GET else "usage")
+    context = ask_context(person, budget, request.GET, given, now=timezone.now())
+    if context is None:
+        raise Http404
+    response = _shown(request, "usage/ask.html", {**context, "error": error})
+    response.status_code = 422 if error else 200
+    return response
 
 
 @login_required

@@ -6,7 +6,6 @@ import { editQuestion } from "./edit.js";
 import { isBusy, liveGeneration } from "./thread.js";
 
 // Nothing that lets this message through now; where a person's limits are, and a higher one is asked for.
-const ASK_MORE = { action: "ask_more", label: "Ask for a higher limit" };
 const BUSY = "An answer is being written. Stop it or wait for its end.";
 
 /**
@@ -137,7 +136,6 @@ export class Asking {
     }
     const options = [
       ...problem.options,
-      ...(problem.code === "budget_exceeded" ? [ASK_MORE] : []),
       ...(frame.type === "turn.edit" && problem.code !== "confirm_required" ? [{ action: "cancel", label: "Keep editing" }] : []),
     ];
     page.offer.show({ ...problem, options }, (option) => {
@@ -150,7 +148,7 @@ export class Asking {
 
   /** @param {import("./offer.js").Option} option @param {any} frame */
   #choose(option, frame) {
-    if (option.action === "ask_more") location.assign("/usage/");
+    if ((option.action === "ask_more" || option.action === "own_limit") && option.url) location.assign(option.url);
     else if (option.action === "new_conversation") this.#moveDraft(frame.text ?? "");
     else if (option.action === "model" && option.model) this.#askOtherwise(frame, { model: option.model });
     else if (option.action === "shorter_answer") {

@@ -186,7 +186,7 @@ def test_it_offers_to_leave_the_older_messages_out(conversation: Conversation, a
 def test_it_offers_nothing_that_would_not_help(conversation: Conversation, alice: User) -> None:
     long_talk(conversation, 12)
     limit(alice, 40)
-    assert set(refused(conversation)) == {"wait"}
+    assert set(refused(conversation)) == {"ask_more", "wait"}
 
 
 async def test_it_offers_a_summary_by_another_model_that_lets_the_message_through(

@@ -109,7 +109,7 @@ def test_it_offers_a_shorter_answer_that_is_let_through(conversation: Conversati
     with pytest.raises(BudgetRefused) as refused:
         send(conversation)
     options = {option["action"]: option for option in refused.value.options}
-    assert set(options) == {"shorter_answer", "wait"}
+    assert set(options) == {"shorter_answer", "ask_more", "wait"}
     assert send(conversation, max_output_tokens=options["shorter_answer"]["max_output_tokens"]).claim
 
 

@@ -69,6 +69,20 @@ async def test_it_shows_a_refusal_with_the_text_and_a_way_on(browser: AsyncClien
     assert await Turn.objects.acount() == 1
 
 
+async def test_it_links_the_request_for_more_and_keeps_the_text(browser: AsyncClient, alice: User) -> None:
+    await sync_to_async(set_budget)(
+        scope="user", scope_id=alice.pk, unit="tokens", limit_units=40, period="day"
+    )
+    refused = await browser.post("/ask/", {"text": "Why?", "model": MODEL})
+    page = refused.content.decode()
+    assert refused.status_code == 429
+    address = r"/usage/budgets/\d+/ask/\?wanted=\d+00&amp;conversation="
+    assert re.search(rf'href="{address}[^"]*" target="_blank"', page)
+        r'href="/usage/budgets/\d+/ask/\?wanted=\d+00&amp;conversation=[^"]*" target="_blank"', page
+    )
+    assert ">Why?</textarea>" in page
+
+
 async def test_it_refuses_foreign_conversations_and_nothing(browser: AsyncClient, charlie: User) -> None:
     foreign = await Conversation.objects.acreate(owner=charlie)
     assert (await browser.post("/ask/", {"text": "Why?", "conversation": str(foreign.pk)})).status_code == 404

@@ -80,6 +80,20 @@ async def test_it_sends_a_shorter_answer_instead(chat: Chat, alice: User) -> Non
     await expect(chat.page.locator(".thread .question-text:visible")).to_have_text(["Why?"])
 
 
+async def test_it_asks_for_a_higher_limit_and_keeps_the_draft(chat: Chat, alice: User) -> None:
+    await limit(alice, 200)
+    await chat.ask("Why?", MODEL)
+    offer = chat.page.locator("[data-field=offer]")
+    await offer.get_by_role("button", name="Ask for a higher limit").click()
+    wanted = chat.page.get_by_label("Tokens you need per day")
+    await expect(wanted).to_have_value(re.compile(r"^4\d00$"))
+    await chat.page.get_by_label("What for (if you like)").fill("a report")
+    await chat.page.get_by_role("button", name="Ask an admin").click()
+    await expect(chat.page.locator("main")).to_contain_text("Your request was sent.")
+    await chat.page.get_by_role("link", name="Back to the conversation").click()
+    await expect(chat.page.locator("#message")).to_have_value("Why?")
+
+
 async def test_it_sends_with_another_model_instead(chat: Chat, alice: User) -> None:
     await limit(alice, 10, model="demo:friendly")
     await chat.ask("Why?", "demo:friendly")
