@@ -187,6 +187,7 @@ CELERY_BEAT_SCHEDULE |= {
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 
 # --- People -----------------------------------------------------------------
+AUTHENTICATION_BACKENDS = ["conversations.sign_in.LimitedBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},

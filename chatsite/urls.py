@@ -6,6 +6,9 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 
 from conversations.api.base import UnknownPath
+from conversations.forms import AdminSignInForm
+
+admin.site.login_form = AdminSignInForm
 
 urlpatterns = [
     path("admin/", admin.site.urls),

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.forms import AuthenticationForm, UserCreationForm
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+
+from conversations.sign_in import wait_seconds, wait_text
 
 if TYPE_CHECKING:
     _UserForm = UserCreationForm[User]
@@ -13,7 +17,24 @@ else:
     _UserForm = UserCreationForm  # generic for the type checker alone
 
 
-class SignInForm(AuthenticationForm):
+class LimitedForm(AuthenticationForm):
+    """Says how long to wait, where it was tried too often."""
+
+    @property
+    def wait_seconds(self) -> int:
+        return wait_seconds(self.request)
+
+    def get_invalid_login_error(self) -> ValidationError:
+        if self.wait_seconds:
+            return ValidationError(wait_text(self.wait_seconds), code="too_many_tries")
+        return super().get_invalid_login_error()
+
+
+class AdminSignInForm(LimitedForm, AdminAuthenticationForm):
+    """Of the admin's own page."""
+
+
+class SignInForm(LimitedForm):
     error_messages = {
         **AuthenticationForm.error_messages,
         "invalid_login": "This name and password do not go together. Both are case-sensitive.",

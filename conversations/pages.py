@@ -11,6 +11,7 @@ from csp.decorators import csp_update
 from django.conf import settings
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import User
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -23,6 +24,7 @@ from conversations.export import export_response
 from conversations.forms import SignInForm, SignUpForm
 from conversations.models import Conversation, Generation, Preferences
 from conversations.rail import archived, search
+from conversations.sign_in import wait_seconds
 from conversations.thread_page import is_usable, page_context
 
 THEMES = ("light", "dark")
@@ -53,6 +55,14 @@ class SignIn(LoginView):
     template_name = "registration/login.html"
     authentication_form = SignInForm
     redirect_authenticated_user = True
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        response = super().form_invalid(form)
+        seconds = wait_seconds(self.request)
+        if seconds:
+            response.status_code = 429
+            response["Retry-After"] = str(seconds)
+        return response
 
 
 class SignOut(LogoutView):

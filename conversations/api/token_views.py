@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connections
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,7 +18,8 @@ from conversations import access_tokens
 from conversations.api.authentication import CHALLENGE
 from conversations.api.base import RestView
 from conversations.api.schema import problems
-from conversations.api.throttles import AddressThrottle, NameThrottle
+from conversations.api.throttles import AddressThrottle
+from conversations.sign_in import wait_seconds, wait_text
 
 TAGS = ["tokens"]
 
@@ -49,7 +50,7 @@ class _OpenView(RestView):
 
 
 class TokenView(_OpenView):
-    throttle_classes = (AddressThrottle, NameThrottle)
+    throttle_classes = (AddressThrottle,)
 
     @extend_schema(
         operation_id="create_token",
@@ -62,10 +63,13 @@ class TokenView(_OpenView):
         },
     )
     async def post(self, request: Request) -> Response:
-        """Sign in with name and password. At most 10 tries a minute for a name."""
+        """Sign in with name and password. Who gets it wrong ten times waits for up to five minutes."""
         fields = self.read(SignInSerializer)
         user = await asyncio.to_thread(_person, request, fields["username"], fields["password"])
         if user is None:
+            seconds = wait_seconds(request._request)
+            if seconds:
+                raise Throttled(seconds, wait_text(seconds))
             raise AuthenticationFailed("The name and the password do not go together.", "invalid_key")
         return Response(TokensSerializer(access_tokens.issue(user)).data)
 

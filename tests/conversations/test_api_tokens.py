@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from conversations import access_tokens
 from conversations.access_tokens import bearer, issue
-from conversations.api.throttles import NameThrottle
 from conversations.database import in_database
 from conversations.models import Conversation
+from conversations.sign_in_limits import PAIR
 from conversations.socket_auth import Credential, still_welcome
 from tests.conversations.conftest import OpenSocket
 from tests.conversations.rest import Rest
@@ -115,11 +115,12 @@ def test_it_believes_no_token_of_another_make(alice: User) -> None:
 
 async def test_it_slows_down_who_guesses_a_password(alice: User, rest: Rest) -> None:
     guess = {"username": "Alice ", "password": "wrong"}
-    for _ in range(int(NameThrottle.rate.partition("/")[0])):
+    for _ in range(PAIR.tries):
         assert (await Rest().post("auth/token/", guess)).status_code == 401
     refused = await Rest().post("auth/token/", SIGN_IN)
     assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
-    assert int(refused["Retry-After"]) > 0
+    assert 0 < int(refused["Retry-After"]) <= PAIR.seconds
+    assert refused.json()["detail"].startswith("Too many tries. Wait ")
     other = await Rest().post("auth/token/", {"username": "charlie", "password": "wrong"})
     assert other.status_code == 401  # another name goes on
 
