@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.conf import settings
@@ -67,24 +67,27 @@ class Objective:
     met: bool | None
 
 
-def histogram(
-    measure: str, *, start: datetime, end: datetime, model: str | None = None, provider: str | None = None
-) -> Histogram:
-    rows = LatencyHour.objects.filter(measure=measure, hour__gte=start, hour__lt=end)
-    if model is not None:
-        rows = rows.filter(model=model)
-    if provider is not None:
-        rows = rows.filter(provider=provider)
-    return _histogram(measure, rows.values_list("bound_ms").annotate(Sum("calls"), Sum("total_ms")))
+Latencies = dict[str, dict[str, Histogram]]
 
 
-def histograms_by(key: str, measure: str, *, start: datetime, end: datetime) -> dict[object, Histogram]:
-    """A histogram per value of "hour", "model" or "provider"; one query."""
-    found: dict[object, list[tuple[int, int, int]]] = defaultdict(list)
-    rows = LatencyHour.objects.filter(measure=measure, hour__gte=start, hour__lt=end)
-    for value, *rest in rows.values_list(key, "bound_ms").annotate(Sum("calls"), Sum("total_ms")):
-        found[value].append((rest[0], rest[1], rest[2]))
-    return {value: _histogram(measure, buckets) for value, buckets in found.items()}
+def latencies(*, start: datetime, end: datetime) -> Latencies:
+    """By measure and model; a measure without calls is missing. One query."""
+    found: dict[str, dict[str, list[tuple[int, int, int]]]] = defaultdict(lambda: defaultdict(list))
+    rows = LatencyHour.objects.filter(hour__gte=start, hour__lt=end)
+    sums = rows.values_list("measure", "model", "bound_ms").annotate(Sum("calls"), Sum("total_ms"))
+    for measure, model, bound_ms, calls, total_ms in sums:
+        found[measure][model].append((bound_ms, calls, total_ms))
+    return {
+        measure: {model: _histogram(measure, buckets) for model, buckets in models.items()}
+        for measure, models in found.items()
+    }
+
+
+def whole(measure: str, found: Latencies) -> Histogram:
+    """Of all models together."""
+    of_models = found.get(measure, {}).values()
+    buckets = [(bound, calls, 0) for one in of_models for bound, calls in one.buckets]
+    return replace(_histogram(measure, buckets), total_ms=sum(one.total_ms for one in of_models))
 
 
 def _histogram(measure: str, rows: Iterable[tuple[int, int, int]]) -> Histogram:
@@ -97,15 +100,15 @@ def _histogram(measure: str, rows: Iterable[tuple[int, int, int]]) -> Histogram:
     return Histogram(tuple((bound, counted[bound]) for bound in bounds), total_ms)
 
 
-def objectives(*, start: datetime, end: datetime) -> list[Objective]:
-    """What the operator has promised (OBJECTIVE_…), beside what the range shows."""
+def objectives(found: Latencies, *, start: datetime, end: datetime) -> list[Objective]:
+    """What the operator has promised (OBJECTIVE_…), beside what the range shows; ``found``: its latencies."""
     sums = CallHour.objects.between(start, end).aggregate(
         all=Sum("calls", default=0),
         good=Sum("calls", filter=GOOD, default=0),
         ended=Sum("calls", filter=ENDED, default=0),
         failed=Sum("calls", filter=ENDED & ~GOOD, default=0),
     )
-    whole = histogram(Measure.ANSWER, start=start, end=end).percentile(95)
+    answer_ms = whole(Measure.ANSWER, found).percentile(95)
     return [
         _objective(
             "availability",
@@ -120,7 +123,7 @@ def objectives(*, start: datetime, end: datetime) -> list[Objective]:
             settings.OBJECTIVE_FINAL_FAILURE_PERCENT,
             100 * sums["failed"] / sums["ended"] if sums["ended"] else None,
         ),
-        _objective("answer_p95", "s", settings.OBJECTIVE_ANSWER_P95_SECONDS, whole and whole / 1000),
+        _objective("answer_p95", "s", settings.OBJECTIVE_ANSWER_P95_SECONDS, answer_ms and answer_ms / 1000),
     ]
 
 

@@ -17,6 +17,7 @@ from billing.models import BillingGroup, LimitRequest, RequestState
 from billing.periods import local_day
 from billing.usage_queries import Asked, Comparison, GroupBy, Sums, UsageRow
 from billing.usage_sums import change_percent
+from conversations.call_figures import latencies
 from conversations.usage.charts import Chart, Column, Share, bar_chart, moving_average, shares
 from conversations.usage.ranges import PRESETS, Range, period_text, read_range, short_period
 from conversations.usage.report import KIND_WORDS, amount, amount_text, axis_text
@@ -101,6 +102,7 @@ def dashboard(user: User, query: Mapping[str, str], *, now: datetime) -> dict[st
     rows = usage_queries.series(view.asked, view.range.step)  # type: ignore[arg-type]  # one of its steps
     groups = groups_table(view)
     start, end = hours_of(view.range)
+    found = latencies(start=start, end=end)
     return {
         "view": view,
         "range": view.range,
@@ -113,15 +115,16 @@ def dashboard(user: User, query: Mapping[str, str], *, now: datetime) -> dict[st
         "days": days_table(rows, view),
         "group_table": groups,
         "group_shares": group_shares(groups, view.measure),
-        "users": users_table(view),
+        # Grouped by user, the table above says it.
+        "users": None if view.group_by == "user" else users_table(view),
         "hours": hours_series(view, now),
         "requests": LimitRequest.objects.filter(state=RequestState.PENDING).count(),
         "overruns": _overruns(view),
         "budgets": ledger_tables.budgets_near(now),
         "service": service_tables.service_tables(
-            start, end, model=view.asked.model, provider=view.asked.provider
+            start, end, found, model=view.asked.model, provider=view.asked.provider
         ),
-        "objectives": service_tables.objectives_table(start, end),
+        "objectives": service_tables.objectives_table(start, end, found),
         "incidents": service_tables.incidents_table(start, end),
         "open_incidents": service_tables.open_incidents(),
     }
@@ -146,7 +149,7 @@ def table_for_csv(user: User, key: str, query: Mapping[str, str], *, now: dateti
         case "budgets":
             return ledger_tables.budgets_near(now)
         case "objectives":
-            return service_tables.objectives_table(start, end)
+            return service_tables.objectives_table(start, end, latencies(start=start, end=end))
         case "incidents":
             return service_tables.incidents_table(start, end)
     found = _service_tables(view)
@@ -154,8 +157,10 @@ def table_for_csv(user: User, key: str, query: Mapping[str, str], *, now: dateti
 
 
 def _service_tables(view: View) -> list[Table]:
+    start, end = hours_of(view.range)
+    found = latencies(start=start, end=end)
     return service_tables.service_tables(
-        *hours_of(view.range), model=view.asked.model, provider=view.asked.provider
+        start, end, found, model=view.asked.model, provider=view.asked.provider
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.urls import reverse
 
-from conversations.call_figures import histograms_by, objectives
+from conversations.call_figures import Latencies, objectives
 from conversations.models import State
 from conversations.models.call import CallHour, Measure
 from monitoring.models import Incident
@@ -23,16 +23,21 @@ RATE_LIMITS = ("rate_limited", "daily_quota", "out_of_credit")
 
 
 def service_tables(
-    start: datetime, end: datetime, *, model: str | None = None, provider: str | None = None
+    start: datetime,
+    end: datetime,
+    found: Latencies,
+    *,
+    model: str | None = None,
+    provider: str | None = None,
 ) -> list[Table]:
-    """Calls by model, errors by kind, latencies: four queries over the hourly sums."""
+    """Calls by model, errors by kind (one query over the hourly sums), and the latencies that were found."""
     rows = CallHour.objects.between(start, end)
     if model is not None:
         rows = rows.filter(model=model)
     if provider is not None:
         rows = rows.filter(provider=provider)
     sums = list(rows.sums_by("model", "code", "outcome"))
-    return [_calls(sums), _errors(sums), _latencies(start, end, model, provider)]
+    return [_calls(sums), _errors(sums), _latencies(found, model, provider)]
 
 
 def _calls(sums: list[dict[str, object]]) -> Table:
@@ -101,14 +106,13 @@ def _errors(sums: list[dict[str, object]]) -> Table:
     )
 
 
-def _latencies(start: datetime, end: datetime, model: str | None, provider: str | None) -> Table:
+def _latencies(latencies: Latencies, model: str | None, provider: str | None) -> Table:
     rows: list[list[object]] = []
     for measure, word in _LATENCIES:
-        for name, found in sorted(histograms_by("model", measure, start=start, end=end).items(), key=str):
-            wanted = model is None or name == model
-            if wanted and (provider is None or str(name).partition(":")[0] == provider):
+        for name, found in sorted(latencies.get(measure, {}).items()):
+            if (model is None or name == model) and provider in (None, name.partition(":")[0]):
                 percentiles = [found.percentile(percent) for percent in (50, 95, 99)]
-                rows.append([word, str(name), found.calls, *percentiles])
+                rows.append([word, name, found.calls, *percentiles])
     return Table(
         "latencies",
         "Latencies",
@@ -124,7 +128,7 @@ def _latencies(start: datetime, end: datetime, model: str | None, provider: str 
     )
 
 
-def objectives_table(start: datetime, end: datetime) -> Table:
+def objectives_table(start: datetime, end: datetime, found: Latencies) -> Table:
     """What was promised beside what was reached."""
     return Table(
         "objectives",
@@ -137,7 +141,7 @@ def objectives_table(start: datetime, end: datetime) -> Table:
                 "–" if one.value is None else f"{one.value:.2f} {one.unit}",
                 "–" if one.met is None else "yes" if one.met else "no",
             ]
-            for one in objectives(start=start, end=end)
+            for one in objectives(found, start=start, end=end)
         ],
     )
 

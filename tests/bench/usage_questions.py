@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 # p95 in milliseconds.
-USER_MS, SITE_MS, ALL_USERS_MS, ADMIN_MS = 50, 50, 300, 300
+USER_MS, SITE_MS, PAGE_MS, ALL_USERS_MS, ADMIN_MS = 50, 50, 200, 300, 300
 # Tables that no query of a page may read from end to end.
 LARGE = ("billing_ledgerentry", "billing_usagerollup", "billing_hold", "billing_posting")
 
@@ -96,7 +96,18 @@ def questions(size: Any) -> list[Question]:
         Question("all users, all days: the top 20", lambda: usage.by(site(), "user", limit=20), ALL_USERS_MS),
         Question("all users, all days: every user", lambda: usage.by(site(), "user"), ALL_USERS_MS),
         Question("all users, all days: by group", lambda: usage.by(site(), "group"), ALL_USERS_MS),
+        *_page_questions(size, chance),
         *_admin_questions(size, now),
+    ]
+
+
+def _page_questions(size: Any, chance: random.Random) -> list[Question]:
+    """Whole pages; those that add up all users over all days may take longer."""
+    from tests.bench.usage_whole_pages import whole_pages
+
+    return [
+        Question(name, ask, ALL_USERS_MS if name.startswith("dashboard, all") else PAGE_MS, 40)
+        for name, ask in whole_pages(size, chance).items()
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db.models import Sum
 
-from conversations.call_figures import Histogram, histogram, histograms_by, objectives
+from conversations.call_figures import Histogram, Objective, latencies, objectives, whole
 from conversations.call_hours import BOUNDS_MS, HOUR, prune_calls, roll_up_calls
 from conversations.calls import record_call
 from conversations.models import CallHour, CallRecord, LatencyHour, Measure
@@ -108,13 +108,21 @@ def test_its_percentiles_lie_in_the_right_bucket() -> None:
     for ms in range(1, 1001):
         call(NOON, first_token_ms=ms)
     roll_up_calls(now=NOON)
-    found = histogram(Measure.FIRST_TOKEN, start=NOON, end=NOON + HOUR)
+    call(NOON, model="demo:other", first_token_ms=1000)
+    roll_up_calls(now=NOON)
+    by_model = latencies(start=NOON, end=NOON + HOUR)["first_token"]
+    assert by_model["demo:other"].calls == 1
+    found = by_model["demo:friendly"]
     assert found.calls == 1000
     assert found.mean_ms == 500
     assert found.percentile(50) == 500
     assert found.percentile(95) == 950
-    assert histograms_by("model", "first_token", start=NOON, end=NOON + HOUR) == {"demo:friendly": found}
-    assert histogram(Measure.FIRST_TOKEN, start=NOON + HOUR, end=NOON + 2 * HOUR).percentile(95) is None
+    both = whole(Measure.FIRST_TOKEN, {"first_token": by_model})
+    assert (both.calls, both.total_ms) == (1001, found.total_ms + 1000)
+    assert both.percentile(95) == 950
+    assert (
+        whole(Measure.FIRST_TOKEN, latencies(start=NOON + HOUR, end=NOON + 2 * HOUR)).percentile(95) is None
+    )
 
 
 def test_a_percentile_above_the_last_bound_says_at_least_that() -> None:
@@ -126,6 +134,10 @@ def test_every_measure_has_bounds_in_order() -> None:
     assert all(list(bounds) == sorted(set(bounds)) for bounds in BOUNDS_MS.values())
 
 
+def reached(start: datetime, end: datetime) -> list[Objective]:
+    return objectives(latencies(start=start, end=end), start=start, end=end)
+
+
 def test_it_says_how_the_objectives_are_met() -> None:
     asked = NOON - timedelta(seconds=1)
     for _ in range(97):
@@ -134,12 +146,12 @@ def test_it_says_how_the_objectives_are_met() -> None:
     call(NOON, outcome="failed", code="provider_error")
     call(NOON, outcome="failed", code="content_blocked")  # the request's own fault
     roll_up_calls(now=NOON)
-    found = {one.name: one for one in objectives(start=NOON, end=NOON + HOUR)}
+    found = {one.name: one for one in reached(NOON, NOON + HOUR)}
     assert (found["availability"].value, found["availability"].met) == (98.0, False)
     assert found["final_failures"].value == pytest.approx(100 / 99)
     assert found["final_failures"].met is False
     assert found["answer_p95"].met is True
-    empty = objectives(start=NOON + HOUR, end=NOON + 2 * HOUR)
+    empty = reached(NOON + HOUR, NOON + 2 * HOUR)
     assert [(one.value, one.met) for one in empty] == [(None, None)] * 3
 
 
