@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 # p95 in milliseconds.
-USER_MS, SITE_MS, PAGE_MS, ALL_USERS_MS, ADMIN_MS = 50, 50, 200, 300, 300
+USER_MS, SITE_MS, PAGE_MS, ALL_USERS_MS, ADMIN_MS, ALL_DAYS_MS = 50, 50, 200, 300, 300, 600
 # Tables that no query of a page may read from end to end.
 LARGE = ("billing_ledgerentry", "billing_usagerollup", "billing_hold", "billing_posting")
 
@@ -102,11 +102,11 @@ def questions(size: Any) -> list[Question]:
 
 
 def _page_questions(size: Any, chance: random.Random) -> list[Question]:
-    """Whole pages; those that add up all users over all days may take longer."""
+    """Whole pages. For the dashboard over all days no time was promised."""
     from tests.bench.usage_whole_pages import whole_pages
 
     return [
-        Question(name, ask, ALL_USERS_MS if name.startswith("dashboard, all") else PAGE_MS, 40)
+        Question(name, ask, ALL_DAYS_MS if name.startswith("dashboard, all") else PAGE_MS, 40)
         for name, ask in whole_pages(size, chance).items()
     ]
 

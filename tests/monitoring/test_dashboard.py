@@ -250,7 +250,7 @@ def test_it_sends_as_many_queries_for_much_as_for_little(
         for _ in range(calls):
             call(alice, conversation_id=uuid.uuid4())
         fold_pending()
-        with django_assert_num_queries(19):
+        with django_assert_num_queries(17):
             operator.get(f"{PAGE}?group_by=user")
 
 
