@@ -1,7 +1,8 @@
-"""A generation that waits for the pace its provider allows: put off without having been tried."""
+"""A generation that waits for the pace its provider allows: put off without being tried, and called up."""
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 
 from django.db import transaction
@@ -14,11 +15,13 @@ from conversations.admission.gate import CapacityWait
 from conversations.attempts import STOPPED, Claim, Ended, Outcome
 from conversations.claims import hold_attempt
 from conversations.endings import close, load
-from conversations.models import Generation, State, WaitingReason
+from conversations.models import Generation, State, Summary, WaitingReason
 from conversations.waits import HOLD_GRACE_SECONDS
 
 # Those ahead may use less than they took, or give up: a long wait asks for its time and place again.
 ASK_AGAIN_SECONDS = 30.0
+# Nobody is called up for less than this.
+LEAST_GAIN = timedelta(seconds=0.25)
 
 
 def put_off(claim: Claim, wait: CapacityWait) -> Generation | Ended | None:
@@ -65,3 +68,30 @@ def put_off(claim: Claim, wait: CapacityWait) -> Generation | Ended | None:
         generation.hold_id, generation.output_cap_tokens = hold.pk, hold.output_cap_tokens
         generation.save(update_fields=["hold_id", "output_cap_tokens"])
     return generation
+
+
+def call_up(generation_id: uuid.UUID, *, seconds: float) -> bool:
+    """Make one that waits for its turn due in so many seconds. False: it is due by then anyway, or gone."""
+    now = timezone.now()
+    due = now + timedelta(seconds=seconds)
+    waiting = Generation.objects.filter(
+        pk=generation_id, state=State.WAITING, waiting_reason=WaitingReason.CAPACITY
+    )
+    told = waiting.filter(run_after__gt=due + LEAST_GAIN).values_list("run_after", flat=True).first()
+    if told is None:
+        return False
+    gained_seconds = (told - due).total_seconds()
+    return bool(
+        waiting.filter(run_after=told).update(
+            run_after=due,
+            turn_expected_at=due,
+            notified_at=now,
+            paced_seconds=F("paced_seconds") - gained_seconds,
+        )
+    )
+
+
+def has_gone(ticket: uuid.UUID, *, model: str) -> bool:
+    """Whether a place in the queue of the model belongs to nobody any more."""
+    answers = Generation.objects.live().filter(pk=ticket, model=model)
+    return not answers.exists() and not Summary.objects.live().filter(pk=ticket).exists()

@@ -16,6 +16,7 @@ from conversations import turns
 from conversations.api.base import release_request_thread
 from conversations.database import in_database
 from conversations.exceptions import NotFound, Refusal
+from conversations.launch import stop_summary
 from conversations.lenses import Mark, change_context, read_lens
 from conversations.models import ContextMark, ContextPolicy
 from conversations.models.ids import new_id
@@ -73,6 +74,8 @@ async def _carry_out(request: HttpRequest, user: User, conversation_id: uuid.UUI
     wanted = request.POST.get("do", "save")
     if wanted == "summarise":
         await _summarise(user, conversation_id)
+    elif wanted == "stop":
+        await stop_summary(get_runtime(), user_id=user.pk, conversation_id=conversation_id)
     elif wanted == "drop":
         await in_database(drop_summaries, user_id=user.pk, conversation_id=conversation_id)
     else:
@@ -113,7 +116,7 @@ async def _summarise(user: User, conversation_id: uuid.UUID) -> None:
 
     async def run() -> None:
         try:
-            await run_summary(claim, runtime.gate)
+            await run_summary(claim, runtime)
         finally:
             ended.set()
 

@@ -56,6 +56,8 @@ SHORTEST_QUEUE_SECONDS, LONGEST_QUEUE_SECONDS = 15.0, 300.0
 
 # How fresh an answer must be to show that its model has recovered.
 RECOVERED_WITHIN_SECONDS = 60.0
+# Those that waited for it do not come all at once.
+WAKE_STEP_SECONDS = 0.2
 
 
 def fall_back(
@@ -168,7 +170,10 @@ def _give_back(claim: Claim, outcome: Outcome, now: datetime) -> None:
 
 
 def wake_recovered(*, now: datetime, limit: int) -> int:
-    """Make the questions due that wait for a model which has just answered somebody. Returns how many."""
+    """Make the questions due, one by one, that wait for a model which has just answered somebody.
+
+    Returns how many.
+    """
     waiting = Generation.objects.filter(state=State.WAITING, waiting_reason=WaitingReason.OUTAGE)
     woken = 0
     for model in waiting.filter(run_after__gt=now).values_list("model", flat=True).distinct():
@@ -182,6 +187,8 @@ def wake_recovered(*, now: datetime, limit: int) -> int:
             continue
         late = waiting.filter(model=model, run_after__gt=now, notified_at__lt=recovered).order_by("pk")
         ids = list(late.values_list("pk", flat=True)[:limit])
-        due = waiting.filter(pk__in=ids, run_after__gt=now)
-        woken += due.update(run_after=now, notified_at=None)
+        for place, generation_id in enumerate(ids):
+            due = now + timedelta(seconds=place * WAKE_STEP_SECONDS)
+            later = waiting.filter(pk=generation_id, run_after__gt=due)
+            woken += later.update(run_after=due, notified_at=None)
     return woken

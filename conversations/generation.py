@@ -27,6 +27,7 @@ from conversations.attempts import Claim, Ended
 from conversations.database import in_database
 from conversations.markdown import to_html
 from conversations.models import Generation, State
+from conversations.queue_calls import call_next, leave_queue
 from conversations.running import Attempt, Watchdog
 from conversations.state_log import log_claim_state, log_end, log_provider_error
 from conversations.verdicts import InternalError, Postpone, judge
@@ -45,6 +46,8 @@ R = TypeVar("R")
 
 # Waits for capacity up to this are not worth an appointment.
 LINGER_SECONDS = 2.0
+# Others may leave meanwhile, so it is asked again.
+LINGER_STEP_SECONDS = 1.0
 # While the database is away an end is tried again, at most for a lease: then the sweeper has it.
 INSIST_SECONDS = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
 
@@ -91,9 +94,10 @@ async def run_generation(generation_id: uuid.UUID, runtime: Runtime, prepared: C
         runtime.forget(attempt)
         if attempt.admission is not None:
             result = result_of(error, cancelled=attempt.cancelled, saw_event=attempt.saw_event)
-            await runtime.gate.report(attempt.admission, result, attempt.usage)
+            if await runtime.gate.report(attempt.admission, result, attempt.usage):
+                await call_next(runtime, claimed.profile)
         elif attempt.cancelled == "stopped":
-            await runtime.gate.leave(generation_id, claimed.profile)
+            await leave_queue(runtime, generation_id, claimed.profile.model_id)
     if is_due:
         runtime.spawn(generation_id)
 
@@ -113,10 +117,12 @@ async def _pass_gate(attempt: Attempt, runtime: Runtime) -> CapacityWait | None:
             raise asyncio.CancelledError
         if isinstance(answer, Admission):
             attempt.begin_call(answer)
+            if answer.others_wait:
+                runtime.run_aside(call_next(runtime, call.profile))
             return None
         if time.monotonic() + answer.seconds > until:
             return answer
-        await asyncio.sleep(answer.seconds)
+        await asyncio.sleep(min(answer.seconds, LINGER_STEP_SECONDS))
 
 
 async def _put_off(attempt: Attempt, wait: CapacityWait, runtime: Runtime) -> None:
@@ -125,7 +131,7 @@ async def _put_off(attempt: Attempt, wait: CapacityWait, runtime: Runtime) -> No
     if isinstance(result, Generation):
         await runtime.announce_waiting(result)
     elif result is not None:
-        await runtime.gate.leave(claim.generation_id, claim.profile)
+        await leave_queue(runtime, claim.generation_id, claim.profile.model_id)
         await runtime.announce_end(claim.generation_id, result)
 
 

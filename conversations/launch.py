@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import uuid
 
-from conversations import events, stops, switches
+from conversations import events, stops, summary_waits, switches
 from conversations.broadcast import conversation_topic, publish, user_topic
 from conversations.database import in_database
 from conversations.live import LiveStream
-from conversations.models import Conversation, Generation, State
+from conversations.models import Conversation, Generation, State, Summary
+from conversations.queue_calls import leave_queue
 from conversations.queueing import Started
 from conversations.runtime import Runtime
 from conversations.state_log import log_state
+from conversations.summary_runs import announce as announce_summary
 
 
 def launch(runtime: Runtime, started: Started) -> LiveStream:
@@ -77,6 +79,19 @@ async def stop(
     return generation
 
 
+async def stop_summary(runtime: Runtime, *, user_id: int, conversation_id: uuid.UUID) -> Summary | None:
+    """Stop the summary that is being made, wherever that is. None when there is none."""
+    found = await in_database(summary_waits.stop_summary, user_id=user_id, conversation_id=conversation_id)
+    if found is None:
+        return None
+    summary, ended = found
+    if ended is not None:
+        await announce_summary(ended)
+    if not runtime.stop(summary.pk):
+        await runtime.stop_elsewhere(summary.pk)
+    return summary
+
+
 async def switch(
     runtime: Runtime,
     *,
@@ -87,7 +102,7 @@ async def switch(
     confirmed: bool = True,
 ) -> Generation:
     """Give a waiting answer to another model and run it here, whoever was to wake it."""
-    generation = await in_database(
+    generation, left = await in_database(
         switches.switch_turn,
         user_id=user_id,
         conversation_id=conversation_id,
@@ -98,6 +113,8 @@ async def switch(
     await runtime.stream_of(generation)
     await runtime.announce_waiting(generation, here=True)
     runtime.spawn(generation.pk)
+    if left:
+        await leave_queue(runtime, generation.pk, left)
     return generation
 
 

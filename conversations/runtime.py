@@ -32,10 +32,11 @@ from conversations.hints import ended_notice, started_notice, tell_worker
 from conversations.live import LiveStream
 from conversations.models import CLAIMED_STATES, Generation, WaitingReason
 from conversations.notes import Note, notes_of
+from conversations.queue_calls import leave_queue
 from conversations.running import Attempt
 from conversations.stream_log import LogReader, LogWriter, connect, connect_to_write
+from conversations.summary_runs import SummaryRun
 from conversations.waiting_events import waiting_event
-from llm.profiles import get_profile
 from llm.registry import aclose_all
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Runtime:
         self.draining = False
         self.streams: dict[uuid.UUID, LiveStream] = {}
         self.attempts: dict[uuid.UUID, Attempt] = {}
+        self.summaries: dict[uuid.UUID, SummaryRun] = {}
         self._runs: set[asyncio.Task[None]] = set()
         self._chores: set[asyncio.Task[Any]] = set()
         self.doorkeeper = Doorkeeper()
@@ -87,7 +89,7 @@ class Runtime:
         task.add_done_callback(self._run_done)
         return task
 
-    def run_aside(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def run_aside(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Run what is no answer and belongs to no connection; it is cancelled when the process ends."""
         self._keep(coroutine)
 
@@ -142,7 +144,10 @@ class Runtime:
             self.log.begin(attempt.stream)
 
     def stop(self, generation_id: uuid.UUID) -> bool:
-        """Stop the answer if this process writes it. False: the database must be asked."""
+        """Stop the answer, or the summary, if this process writes it. False: the database must be asked."""
+        if generation_id in self.summaries:
+            self.summaries[generation_id].stop()
+            return True
         attempt = self.attempts.get(generation_id)
         if attempt is None or attempt.concluding:
             return False
@@ -174,8 +179,7 @@ class Runtime:
         if stream is not None:
             await self._end_by_database(stream)
         if generation.place is not None:
-            profile = await in_database(get_profile, generation.model)
-            await self.gate.leave(generation.pk, profile)
+            await leave_queue(self, generation.pk, generation.model)
         notice = ended_notice(generation.pk, generation.conversation_id, str(generation.turn.turn_id))
         await publish(conversation_topic(generation.conversation_id), notice)
 

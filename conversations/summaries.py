@@ -1,4 +1,4 @@
-"""Verbs on summaries: start, claim, keep, finish, fail, drop. One transaction each.
+"""Verbs on summaries: start, claim, keep, end, drop. One transaction each; ``summary_waits`` has more.
 
 A summary is a call like any other: its units are held before it, the hold is settled with it, and a process
 that dies leaves a lease that the sweeper closes. It changes nothing but the context of later questions: one
@@ -49,6 +49,10 @@ class SummaryClaim:
     profile: Profile
     request: ChatRequest
     input_estimate_tokens: int
+    wanted_output_tokens: int
+    asked_at: datetime  # retries end when the patience since then is used up
+    attempt: int = 1
+    retry_at: datetime | None = None  # None: at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class SummaryEnd:
 
     text: str = ""
     error_code: str = ""
+    is_stopped: bool = False
     usage: Usage | None = None
     charge: Charge = "user"
     first_token_ms: int | None = None
@@ -135,7 +140,17 @@ def _start(
         created_at=now,
     )
     sent = replace(plan.request, max_output_tokens=hold.output_cap_tokens)
-    return SummaryClaim(summary_id, conversation_id, user_id, hold.pk, profile, sent, plan.input_tokens)
+    return SummaryClaim(
+        summary_id=summary_id,
+        conversation_id=conversation_id,
+        user_id=user_id,
+        hold_id=hold.pk,
+        profile=profile,
+        request=sent,
+        input_estimate_tokens=plan.input_tokens,
+        wanted_output_tokens=plan.request.max_output_tokens,
+        asked_at=now,
+    )
 
 
 def lock(conversation_id: uuid.UUID, user_id: int) -> Conversation:
@@ -162,70 +177,81 @@ def summarisable(conversation: Conversation) -> History:
 
 
 def claim_summary(claim: SummaryClaim) -> bool:
-    """Take a queued summary and mark its hold as dispatched. False: it is somebody else's, or lapsed."""
+    """Take the attempt that is due and mark its hold as dispatched. False: it was stopped, or has lapsed."""
     now = timezone.now()
     with transaction.atomic():
         won = Summary.objects.change(
             claim.summary_id,
-            before=State.QUEUED,
+            before=Summary.IDLE_STATES,
             state=State.RUNNING,
+            error_code="",
+            retry_at=None,
             lease_expires_at=now + timedelta(seconds=settings.LEASE_SECONDS),
         )
         return won and dispatch_hold(claim.hold_id, lease_seconds=settings.LEASE_SECONDS, now=now)
 
 
 def renew_summary(claim: SummaryClaim, output_tokens: int) -> bool:
-    """The heartbeat of its call. False: the sweeper has closed it."""
+    """The heartbeat of its call. Returns whether somebody wants it stopped."""
     now = timezone.now()
     lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
     with transaction.atomic():
-        if not Summary.objects.change(claim.summary_id, before=State.RUNNING, lease_expires_at=lease_until):
+        if not Summary.objects.change(claim.summary_id, before=[State.RUNNING], lease_expires_at=lease_until):
             return False
         renew_holds([(claim.hold_id, output_tokens)], lease_seconds=settings.LEASE_SECONDS, now=now)
-    return True
+    return Summary.objects.filter(pk=claim.summary_id, stop_requested_at__isnull=False).exists()
 
 
 def end_summary(claim: SummaryClaim, end: SummaryEnd) -> SummaryEnded | None:
-    """Close it, completed or failed, with its money. None: the conversation is gone, or the sweeper was here.
+    """Close it, with its money. None: the conversation is gone, or it was closed meanwhile.
 
     The hold is settled in any case: the call was made.
     """
     now = timezone.now()
-    state = State.FAILED if end.error_code else State.COMPLETED
+    state = State.STOPPED if end.is_stopped else State.FAILED if end.error_code else State.COMPLETED
     with transaction.atomic():
         won = (
             Summary.objects.live()
             .filter(pk=claim.summary_id)
             .update(
                 state=state,
-                text="" if end.error_code else end.text,
+                text=end.text if state == State.COMPLETED else "",
                 error_code=end.error_code,
                 lease_expires_at=None,
+                retry_at=None,
                 finished_at=now,
             )
         )
-        _pay(claim, end, now)
+        pay(claim, end, now)
         if not won:
             return None
-        record_call(
-            generation_id=claim.summary_id,
-            attempt=1,
-            model=claim.profile.model_id,
-            outcome=state,
-            now=now,
-            purpose="summary",
-            code=end.error_code,
-            first_token_ms=end.first_token_ms,
-            duration_ms=end.duration_ms,
-            input_estimate_tokens=claim.input_estimate_tokens,
-            usage=end.usage,
-        )
-        return _ended(Summary.objects.get(pk=claim.summary_id), claim.user_id, now)
+        record_attempt(claim, end, state, now)
+        summary = Summary.objects.get(pk=claim.summary_id)
+        if summary.hold_id is not None and summary.hold_id != claim.hold_id:
+            # It was cancelled while it was being put off: the hold of the next attempt is placed already.
+            release_hold(summary.hold_id, reason=end.error_code or "stopped", now=now)
+        return ended_summary(summary, claim.user_id, now)
 
 
-def _pay(claim: SummaryClaim, end: SummaryEnd, now: datetime) -> None:
+def record_attempt(claim: SummaryClaim, end: SummaryEnd, outcome: str, now: datetime) -> None:
+    record_call(
+        generation_id=claim.summary_id,
+        attempt=claim.attempt,
+        model=claim.profile.model_id,
+        outcome=outcome,
+        now=now,
+        purpose="summary",
+        code=end.error_code,
+        first_token_ms=end.first_token_ms,
+        duration_ms=end.duration_ms,
+        input_estimate_tokens=claim.input_estimate_tokens,
+        usage=end.usage,
+    )
+
+
+def pay(claim: SummaryClaim, end: SummaryEnd, now: datetime) -> None:
     if end.charge == "nobody":
-        release_hold(claim.hold_id, reason=end.error_code, now=now)
+        release_hold(claim.hold_id, reason=end.error_code or "stopped", now=now)
         return
     usage = believable(end.usage)
     counts, estimated = usage_counts(
@@ -256,12 +282,12 @@ def close_lapsed_summary(summary: Summary) -> SummaryEnded | None:
         if not lapsed.update(**closing, lease_expires_at=None):
             return None
         if summary.hold_id is not None:
-            if summary.state == State.QUEUED:
+            if summary.state in Summary.IDLE_STATES:
                 release_hold(summary.hold_id, reason="server_lost", now=now)
             else:
                 _charge_house(summary, now)
         summary.refresh_from_db()
-        return _ended(summary, summary.conversation.owner_id, now)
+        return ended_summary(summary, summary.conversation.owner_id, now)
 
 
 def _charge_house(summary: Summary, now: datetime) -> None:
@@ -280,7 +306,7 @@ def _charge_house(summary: Summary, now: datetime) -> None:
     settle_hold(summary.hold_id, usage=counts, estimated=True, bearer="house", now=now)
 
 
-def _ended(summary: Summary, user_id: int, now: datetime) -> SummaryEnded:
+def ended_summary(summary: Summary, user_id: int, now: datetime) -> SummaryEnded:
     standing = meters(user_id=user_id, conversation_id=summary.conversation_id, model=summary.model, now=now)
     return SummaryEnded(summary, user_id, standing)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
+
 from billing import receipts
 from billing.models import EntryKind, LedgerEntry
 from conversations.context import SUMMARY_HEADING, message_tokens
 from conversations.events import Event, conversation_updated, iso
 from conversations.models import Summary
+from conversations.waiting_events import retry_words
 from llm.errors import UnknownModel
 from llm.profiles import get_profile
 
@@ -20,6 +23,11 @@ ERRORS = {
     "first_token_timeout": "The model did not answer in time.",
     "stalled": "The model stopped in the middle.",
     "connection_failed": "The connection to the model was lost.",
+    "truncated": "The model ended too early.",
+    "provider_error": "The model had an error.",
+    "provider_overloaded": "The model is overloaded.",
+    "breaker_open": "The model has failed several times in a row, and is tried again soon.",
+    "budget_exceeded": "The budget does not allow another attempt.",
     "server_stopped": "The server was restarted meanwhile.",
     "server_lost": "The server was restarted meanwhile.",
     "internal_error": "Something went wrong on our side.",
@@ -43,7 +51,8 @@ def summary_data(summary: Summary) -> dict[str, Any]:
         "before_tokens": summary.before_tokens,
         "after_tokens": _after(summary),
         "text": summary.text,
-        "error": _error(summary.error_code) if summary.error_code else None,
+        "error": _error(summary.error_code) if summary.state == Summary.State.FAILED else None,
+        "waiting": _waiting(summary) if summary.state == Summary.State.WAITING else None,
         "receipt": None if entry is None else receipts.receipt(entry),
         "created_at": iso(summary.created_at),
         "finished_at": iso(summary.finished_at),
@@ -52,6 +61,16 @@ def summary_data(summary: Summary) -> dict[str, Any]:
 
 def _error(code: str) -> dict[str, Any]:
     return {"code": code, "detail": ERRORS.get(code, UNABLE), "options": []}
+
+
+def _waiting(summary: Summary) -> dict[str, Any]:
+    """As an answer that waits: how many attempts have failed, and how many times it is tried again."""
+    return {
+        "detail": retry_words(summary.error_code, summary.model),
+        "retry_at": iso(summary.retry_at),
+        "attempt": summary.attempts - 1,
+        "max_attempts": settings.MAX_RETRIES,
+    }
 
 
 def _after(summary: Summary) -> int:

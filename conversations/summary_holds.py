@@ -22,19 +22,40 @@ def summary_hold(
     conversation_id: uuid.UUID,
     summary_id: uuid.UUID = NOT_STORED,
 ) -> HoldRequest:
-    input_tokens = estimate_upper(plan.input_tokens, profile.estimate_percent)
-    wanted = plan.request.max_output_tokens
+    return attempt_hold(
+        profile,
+        input_estimate_tokens=plan.input_tokens,
+        wanted=plan.request.max_output_tokens,
+        user_id=user_id,
+        conversation_id=conversation_id,
+        summary_id=summary_id,
+    )
+
+
+def attempt_hold(
+    profile: Profile,
+    *,
+    input_estimate_tokens: int,
+    wanted: int,
+    user_id: int,
+    conversation_id: uuid.UUID,
+    summary_id: uuid.UUID,
+    attempt: int = 1,
+    wait_seconds: float = 0.0,
+) -> HoldRequest:
+    """Each attempt has a hold of its own; that of a later one outlives the wait for it."""
+    input_tokens = estimate_upper(input_estimate_tokens, profile.estimate_percent)
     return HoldRequest(
-        key=f"summary:{summary_id}",
+        key=f"summary:{summary_id}" if attempt == 1 else f"summary:{summary_id}:{attempt}",
         fingerprint=f"{profile.model_id}:{input_tokens}:{wanted}",
         user_id=user_id,
         conversation_id=conversation_id,
         generation_id=summary_id,
-        attempt=1,
+        attempt=attempt,
         purpose="summary",
         model=profile.model_id,
         input_tokens=input_tokens,
         wanted_output_tokens=wanted,
         minimum_output_tokens=min(SHORTEST_TOKENS, wanted),
-        lease_seconds=QUEUE_LEASE_SECONDS,
+        lease_seconds=wait_seconds + QUEUE_LEASE_SECONDS,
     )

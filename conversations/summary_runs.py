@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from django.conf import settings
 from django.utils import timezone
 
 from conversations import events
-from conversations.admission.gate import Admission, Gate
+from conversations.admission.gate import Admission
 from conversations.admission.pace import Call
 from conversations.admission.results import Result, result_of
 from conversations.attempts import Charge
 from conversations.broadcast import conversation_topic, publish, user_topic
 from conversations.database import in_database
+from conversations.models import Summary
+from conversations.queue_calls import call_next, leave_queue
+from conversations.retries import delay_seconds
 from conversations.running import UNSTORABLE
 from conversations.state_log import log_provider_error
 from conversations.summaries import (
@@ -32,17 +36,32 @@ from conversations.summaries import (
     renew_summary,
 )
 from conversations.summary_events import summary_event
+from conversations.summary_waits import postpone_summary
 from conversations.verdicts import InternalError
-from llm.errors import FirstTokenTimeout, LLMError, RateLimited, Stalled, Truncated
+from llm.errors import (
+    BreakerOpen,
+    FirstTokenTimeout,
+    LLMError,
+    ProviderTimedOut,
+    RateLimited,
+    Stalled,
+    Truncated,
+)
 from llm.registry import get_provider
 from llm.stream import Finish, StreamEvent, TextDelta, UsageReport
 from llm.usage import Usage
+
+if TYPE_CHECKING:
+    from conversations.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
 OVERALL_SECONDS = 120.0
 # Nobody needs a summary urgently enough to queue for it: well below the lease of its hold.
 GATE_SECONDS = 30.0
+GATE_STEP_SECONDS = 1.0
+# A stop whose message was lost is found in the database after so long.
+STOP_HEARD_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -71,67 +90,149 @@ class _Received:
         return replace(base, **values)  # type: ignore[arg-type]  # fields of SummaryEnd
 
 
-async def run_summary(claim: SummaryClaim, gate: Gate) -> None:
-    """Call the model and close the summary, whatever happens; a cancelled one fails.
+class SummaryRun:
+    """A summary that this process makes: what its attempt has received, and whether it shall stop."""
 
-    The house bears a call that was sent and came to nothing.
+    def __init__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.task = task
+        self.received = _Received()
+        self.sent = False
+        self.is_stopped = False
+        self.concluding = False  # the end of an attempt is being written: too late to cancel
+
+    def stop(self) -> None:
+        if not self.concluding and not self.is_stopped:
+            self.is_stopped = True
+            self.task.cancel()
+
+
+async def run_summary(claim: SummaryClaim, runtime: Runtime) -> None:
+    """Call the model, again after a fault that may pass, and close the summary, whatever happens.
+
+    The house bears a call that was sent and came to nothing. Cancelled from outside, it fails.
     """
-    received = _Received()
+    run = runtime.summaries[claim.summary_id] = SummaryRun()
+    following: SummaryClaim | None = claim
     try:
-        admission = await _pass_gate(claim, gate)
-    except LLMError as kept_back:
-        await _close(claim, received.end(error_code=kept_back.code, charge="nobody"))
-        return
+        while following is not None:
+            claim = following
+            if claim.retry_at is not None:
+                await asyncio.sleep(max((claim.retry_at - timezone.now()).total_seconds(), 0.0))
+            following = await _attempt(claim, run, runtime)
     except asyncio.CancelledError:
-        await _close(claim, received.end(error_code="server_stopped", charge="nobody"))
-        raise
-    if not await in_database(claim_summary, claim):
-        await gate.report(admission, Result("none"))
-        return
-    renewing = asyncio.create_task(_renew(claim, received))
-    try:
-        error = await _receive(claim, received)
-    except asyncio.CancelledError:
-        await _close(claim, received.end(error_code="server_stopped", charge="house"))
-        raise
+        if not run.is_stopped:
+            charge: Charge = "house" if run.sent else "nobody"
+            await _close(claim, run.received.end(error_code="server_stopped", charge=charge))
+            raise
+        run.task.uncancel()
+        if not run.sent:
+            await leave_queue(runtime, claim.summary_id, claim.profile.model_id)
+        await _close(claim, run.received.end(is_stopped=True, charge="user" if run.sent else "nobody"))
     finally:
-        renewing.cancel()
-    await _close(claim, _end_of(received, error))
-    result = result_of(error, cancelled=None, saw_event=received.saw_event)
-    await gate.report(admission, result, received.usage)
+        del runtime.summaries[claim.summary_id]
 
 
-async def _receive(claim: SummaryClaim, received: _Received) -> LLMError | None:
-    """Take the answer. Returns what went wrong."""
+async def _attempt(claim: SummaryClaim, run: SummaryRun, runtime: Runtime) -> SummaryClaim | None:
+    """One call. Returns the claim for the next one, or None at the end."""
+    received = run.received = _Received()
+    run.sent = False
     try:
-        await _stream(claim, received)
+        admission = await _pass_gate(claim, runtime)
+    except LLMError as kept_back:
+        return await _conclude(claim, received.end(charge="nobody"), kept_back, run, runtime)
+    claimed = False
+    error: LLMError | None = None
+    try:
+        claimed = await in_database(claim_summary, claim)
+        if claimed:
+            run.sent = True
+            error = await _receive(claim, run)
+    finally:
+        result = result_of(error, cancelled=None, saw_event=received.saw_event) if claimed else Result("none")
+        if await runtime.gate.report(admission, result, received.usage):
+            runtime.run_aside(call_next(runtime, claim.profile))
+    if not claimed:
+        return None
+    return await _conclude(claim, _end_of(received, error), error, run, runtime)
+
+
+async def _conclude(
+    claim: SummaryClaim, end: SummaryEnd, error: LLMError | None, run: SummaryRun, runtime: Runtime
+) -> SummaryClaim | None:
+    run.concluding = True
+    if error is not None:
+        end = replace(end, error_code=error.code)
+    delay = None if error is None else _delay_seconds(claim, error)
+    if delay is None:
+        await _close(claim, end)
+        return None
+    delay = max(delay, await runtime.gate.retry_delay())
+    result = await in_database(postpone_summary, claim, end, delay)
+    run.concluding, run.sent = False, False
+    if isinstance(result, SummaryClaim):
+        logger.info("summary waits id=%s code=%s seconds=%.1f", claim.summary_id, end.error_code, delay)
+        summary = await in_database(Summary.objects.get, pk=claim.summary_id)
+        event = await in_database(summary_event, summary)
+        await publish(conversation_topic(claim.conversation_id), event)
+        return result
+    if result is not None:
+        await announce(result)
+    return None
+
+
+def _delay_seconds(claim: SummaryClaim, error: LLMError) -> float | None:
+    """As for answers; one that a breaker keeps back fails at once, since no answer depends on it."""
+    if isinstance(error, (BreakerOpen, ProviderTimedOut)):
+        return None
+    return delay_seconds(
+        error,
+        attempt=claim.attempt,
+        waited_seconds=(timezone.now() - claim.asked_at).total_seconds(),
+        max_retries=settings.MAX_RETRIES,
+        patience_seconds=settings.RETRY_PATIENCE_SECONDS,
+        rng=random.Random(),  # noqa: S311 - jitter, not a secret
+    )
+
+
+async def _receive(claim: SummaryClaim, run: SummaryRun) -> LLMError | None:
+    """Take the answer. Returns what went wrong."""
+    renewing = asyncio.create_task(_renew(claim, run))
+    try:
+        await _stream(claim, run.received)
     except LLMError as failure:
         log_provider_error(failure, profile=claim.profile, request=claim.request, purpose="summary")
         return failure
     except Exception:
         logger.exception("a summary failed")
         return InternalError()
+    finally:
+        renewing.cancel()
     return None
 
 
-async def _pass_gate(claim: SummaryClaim, gate: Gate) -> Admission:
+async def _pass_gate(claim: SummaryClaim, runtime: Runtime) -> Admission:
     """Wait a little for the pace that the provider allows. Raises LLMError where no call would help now."""
     call = Call(
         claim.summary_id,
         claim.profile,
         claim.input_estimate_tokens,
         claim.request.max_output_tokens,
-        timezone.now(),
+        claim.asked_at,
     )
     until = time.monotonic() + GATE_SECONDS
     while True:
-        answer = await gate.admit(call)
+        answer = await runtime.gate.admit(call)
         if isinstance(answer, Admission):
+            if answer.others_wait:
+                runtime.run_aside(call_next(runtime, claim.profile))
             return answer
         if time.monotonic() + answer.seconds > until:
-            await gate.leave(claim.summary_id, claim.profile)
+            await leave_queue(runtime, claim.summary_id, claim.profile.model_id)
             raise RateLimited("no capacity in time", retry_after_seconds=answer.seconds)
-        await asyncio.sleep(answer.seconds)
+        # Others may leave meanwhile, so it is asked again.
+        await asyncio.sleep(min(answer.seconds, GATE_STEP_SECONDS))
 
 
 def _end_of(received: _Received, error: LLMError | None) -> SummaryEnd:
@@ -173,11 +274,12 @@ async def _stream(claim: SummaryClaim, received: _Received) -> None:
         raise Truncated("the stream ended without a finish reason")
 
 
-async def _renew(claim: SummaryClaim, received: _Received) -> None:
+async def _renew(claim: SummaryClaim, run: SummaryRun) -> None:
     while True:
-        await asyncio.sleep(settings.LEASE_SECONDS / 3)
-        with contextlib.suppress(Exception):  # tried again; the lease outlives two failures
-            await in_database(renew_summary, claim, len(received.pieces))
+        await asyncio.sleep(min(settings.LEASE_SECONDS / 3, STOP_HEARD_SECONDS))
+        with contextlib.suppress(Exception):  # tried again; the lease outlives many failures
+            if await in_database(renew_summary, claim, len(run.received.pieces)):
+                run.stop()
 
 
 async def _close(claim: SummaryClaim, end: SummaryEnd) -> None:

@@ -22,6 +22,7 @@ from conversations.broadcast import conversation_topic, publish_from_thread, use
 from conversations.hints import ended_notice, tell_worker
 from conversations.models import Conversation, Generation, Pulse, State
 from conversations.models.pulse import SWEEPER
+from conversations.queue_calls import call_waiting
 from conversations.state_log import log_end, log_state
 from conversations.stream_log import read_log
 from conversations.summary_sweep import sweep_summaries
@@ -89,6 +90,10 @@ def _wake_recovered(swept: Swept) -> None:
     swept.woken = fallbacks.wake_recovered(now=timezone.now(), limit=LIMIT)
 
 
+def _call_waiting(swept: Swept) -> None:
+    swept.woken += call_waiting()
+
+
 def _tell_of_due(swept: Swept) -> None:
     for generation in Generation.objects.due(timezone.now()).order_by("pk")[:LIMIT]:
         swept.told += _tell(generation)
@@ -118,6 +123,7 @@ STEPS: tuple[Callable[[Swept], None], ...] = (
     _sweep_lapsed,
     _sweep_undecided,
     _wake_recovered,
+    _call_waiting,
     _tell_of_due,  # after the first and the third: what these make due is told of at once
     _sweep_summaries,
     _expire_holds,

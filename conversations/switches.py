@@ -28,9 +28,10 @@ NOT_WAITING = "This answer does not wait any more."
 
 def switch_turn(
     *, user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID, model: str, confirmed: bool = True
-) -> Generation:
+) -> tuple[Generation, str]:
     """Give a waiting answer to another model; it is due at once, with a hold of its own.
 
+    Returns it and the model in whose queue it had a place ("": in none).
     Raises a :class:`Refusal`, and then it waits on as before: NotFound, Invalid (unknown model, too long
     for it), Unavailable, Conflict ``not_waiting`` or ``confirm_required``, BudgetRefused.
     """
@@ -44,6 +45,7 @@ def switch_turn(
             raise Invalid("context_too_long", "This question is too long for that model.") from error
         if generation.hold_id is not None:
             release_hold(generation.hold_id, reason="another model was chosen", now=now)
+        left = "" if generation.place is None else generation.model
         # Another model, another start: it gets the patience and the retries of a new question.
         generation.round_started_at, generation.round_attempts = now, generation.attempts
         generation.paced_seconds, generation.place, generation.error_code = 0.0, None, ""
@@ -60,7 +62,7 @@ def switch_turn(
         if not confirmed:
             estimate = estimate_of(profile.model_id, terms.upper_input_tokens, hold.output_cap_tokens)
             check_confirmation(hold.nearest_limit, estimate)
-    return generation
+    return generation, left
 
 
 def schedule_turn(*, user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID) -> Generation:

@@ -78,6 +78,14 @@ def _detail(generation: Generation) -> str:
     return words.format(model=model_label(generation.model))
 
 
+def retry_words(code: str, model: str) -> str:
+    """Why an attempt has failed that is made again."""
+    words = RETRY_WORDS.get(
+        code, WORDS[WaitingReason.RATE_LIMIT if code == "rate_limited" else WaitingReason.RETRY]
+    )
+    return words.format(model=model_label(model))
+
+
 def _options(generation: Generation) -> list[dict[str, Any]]:
     if generation.waiting_reason in BRIEF:
         return [STOP]

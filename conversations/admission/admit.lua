@@ -7,14 +7,8 @@
 --       12 how long to wait for somebody else's probe, ms  13 share of a limit that is used
 --       14 retries a call earns  15 retries a second that are always free  16 most retries in store
 --       17 share of the pace that returns each minute  18 the time in ms, empty: Valkey's own
--- Returns {"go", probe, now ms} | {"wait", ms, place} | {"open", ms, code, scope} | {"day", ms}
-local time = redis.call('TIME')
-local now = tonumber(ARGV[#ARGV]) or time[1] * 1000 + time[2] / 1000
+-- Returns {"go", probe, now ms, how many wait} | {"wait", ms, place} | {"open", ms, code, scope} | {"day", ms}
 local ticket = ARGV[1]
-
-local function number(key, field, default)
-  return tonumber(redis.call('HGET', key, field) or default)
-end
 
 local function leave()
   redis.call('ZREM', KEYS[2], ticket)
@@ -50,68 +44,16 @@ if day_limit > 0 then
   end
 end
 
--- Limits per period: GCRA at the used share of the limit, the rest of it being the burst, so that no
--- window of a period ever holds more than the limit. A refusal has made the pace slower for a while.
-local period = tonumber(ARGV[5])
-local pace = math.min(1, number(KEYS[1], 'pace', 1)
-  + tonumber(ARGV[17]) * (now - number(KEYS[1], 'paced_at', now)) / 60000)
-local function rule(limit, field, least_burst)
-  if limit == 0 then return nil end
-  local share = tonumber(ARGV[13])
-  local capacity = limit * share * pace
-  return {
-    interval = period / capacity,
-    most = math.max(capacity, 1),
-    burst = math.max(limit * (1 - share) * pace, least_burst),
-    tat = number(KEYS[1], field, 0),
-  }
-end
-local requests = rule(tonumber(ARGV[3]), 'requests_tat', 1)
-local tokens = rule(tonumber(ARGV[4]), 'tokens_tat', 0)
 local cost = tonumber(ARGV[9])
-
--- The moment from which a rule lets an amount pass. More than the burst must be saved up before.
-local function earliest(one, tat, amount)
-  return tat + (math.min(amount, one.most) - one.burst) * one.interval
-end
-
--- A walk along the queue: each takes its turn after the one before it.
-local function walker(share_of_tokens)
-  return {share = share_of_tokens, at = math.max(now, number(KEYS[1], 'pause_until', 0)),
-    requests = requests and requests.tat, tokens = tokens and tokens.tat}
-end
-local function step(walk, amount)
-  amount = amount * walk.share
-  local at = walk.at
-  if requests then at = math.max(at, earliest(requests, walk.requests, 1)) end
-  if tokens then at = math.max(at, earliest(tokens, walk.tokens, amount)) end
-  if requests then walk.requests = math.max(walk.requests, at) + requests.interval end
-  if tokens then walk.tokens = math.max(walk.tokens, at) + amount * tokens.interval end
-  -- After a pause without a known pace they come one by one.
-  walk.at = (not requests and at > now) and at + 200 or at
-  return at
-end
-
-local surely, likely = walker(1), walker(number(KEYS[1], 'used_share', 1))
+local rules = rules_of(tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[13]), tonumber(ARGV[17]))
+local surely, likely = walker(rules, 1), walker(rules, number(KEYS[1], 'used_share', 1))
 local place, seniority = 1, tonumber(ARGV[2])
-if redis.call('EXISTS', KEYS[2]) == 1 then
-  local waiting = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
-  local tickets, fields = {}, redis.call('HGETALL', KEYS[3])
-  for index = 1, #fields, 2 do tickets[fields[index]] = fields[index + 1] end
-  for index = 1, #waiting, 2 do
-    local other = waiting[index]
-    if other ~= ticket then
-      local amount, expires = string.match(tickets[other] or '', '^(%d+) (%d+)$')
-      if not amount or tonumber(expires) < now then
-        redis.call('ZREM', KEYS[2], other)
-        redis.call('HDEL', KEYS[3], other)
-      elseif tonumber(waiting[index + 1]) < seniority
-        or (tonumber(waiting[index + 1]) == seniority and other < ticket) then
-        step(surely, tonumber(amount))
-        step(likely, tonumber(amount))
-        place = place + 1
-      end
-    end
+for _, other in ipairs(waiting_tickets()) do
+  if other.ticket ~= ticket and (other.seniority < seniority
+    or (other.seniority == seniority and other.ticket < ticket)) then
+    step(surely, other.cost)
+    step(likely, other.cost)
+    place = place + 1
   end
 end
 
@@ -127,6 +69,7 @@ if sure_at > now + 1 then
 end
 
 leave()
+local requests, tokens = rules.requests, rules.tokens
 if requests then
   redis.call('HSET', KEYS[1], 'requests_tat', string.format('%.3f', math.max(requests.tat, now) + requests.interval))
 end
@@ -143,4 +86,4 @@ local store = math.min(tonumber(ARGV[16]), number(KEYS[6], 'store', ARGV[16])
   + tonumber(ARGV[15]) * (now - number(KEYS[6], 'at', now)) / 1000 + tonumber(ARGV[14]))
 redis.call('HSET', KEYS[6], 'store', tostring(store), 'at', string.format('%.3f', now))
 redis.call('PEXPIRE', KEYS[6], 3600000)
-return {'go', #probes, string.format('%.3f', now)}
+return {'go', #probes, string.format('%.3f', now), redis.call('ZCARD', KEYS[2])}

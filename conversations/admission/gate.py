@@ -37,6 +37,8 @@ LEAVE_ALONE_SECONDS = 2.0
 
 # A ticket whose owner does not come back at its time keeps its place for this long.
 TICKET_GRACE_MS = 60_000
+# By less than this nobody is called earlier than told.
+WORTH_CALLING_MS = 500
 PROBE_LIFE_MS = 45_000
 PROBE_WAIT_MS = 5_000
 
@@ -68,6 +70,15 @@ class Admission:
     call: Call
     admitted_at_ms: str = ""  # by Valkey's clock; empty where it was not asked
     probe: bool = False
+    others_wait: bool = False  # in the queue behind it
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The first in a queue, which may go in so many seconds: earlier than it was told."""
+
+    ticket: uuid.UUID
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +100,11 @@ class Gate:
             socket_connect_timeout=ANSWER_TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 1),
         )
-        self._admit, self._report, self._retry = (
-            self._client.register_script((_FOLDER / f"{name}.lua").read_text(encoding="utf-8"))
-            for name in ("admit", "report", "retry")
+        self._admit, self._next, self._report, self._retry = (
+            self._client.register_script(
+                "".join((_FOLDER / f"{name}.lua").read_text(encoding="utf-8") for name in names)
+            )
+            for names in (("queue", "admit"), ("queue", "next"), ("report",), ("retry",))
         )
         self._away_until = 0.0  # monotonic seconds
         # Calls ask in the order in which they come, so that the times they are told agree.
@@ -113,8 +126,8 @@ class Gate:
                 raise error_of(code.decode(), ms / 1000)
             case [b"day", int(ms)]:
                 raise DailyQuota("the day's limit of this model is used", retry_after_seconds=ms / 1000)
-            case [b"go", int(probes), bytes(now_ms)]:
-                return Admission(call, now_ms.decode(), probe=probes > 0)
+            case [b"go", int(probes), bytes(now_ms), int(waiting)]:
+                return Admission(call, now_ms.decode(), probe=probes > 0, others_wait=waiting > 0)
         return Admission(call)
 
     async def _ask_to_go(self, call: Call, day: str, day_left_seconds: float) -> Any:
@@ -143,16 +156,36 @@ class Gate:
             ],
         )
 
-    async def report(self, admission: Admission, result: Result, usage: Usage | None = None) -> None:
-        """Tell what came of an admitted call; once at its end, and for a probe at its first event too."""
+    async def first_in_line(self, profile: Profile) -> First | None:
+        """Who may go earlier than it was told, because others took less than they asked for, or left."""
+        answer = await self._ask(
+            self._next,
+            keys=_pace_keys(profile),
+            args=[
+                profile.requests_per_minute or 0,
+                profile.tokens_per_minute or 0,
+                pace.PERIOD_SECONDS * 1000,
+                USED_SHARE,
+                PACE_RETURNS_PER_MINUTE,
+                TICKET_GRACE_MS,
+                WORTH_CALLING_MS,
+            ],
+        )
+        return None if answer is None else First(uuid.UUID(answer[0].decode()), answer[1] / 1000)
+
+    async def report(self, admission: Admission, result: Result, usage: Usage | None = None) -> bool:
+        """Tell what came of an admitted call; once at its end, and for a probe at its first event too.
+
+        Returns whether others wait.
+        """
         if not admission.admitted_at_ms:
-            return
+            return False
         call, profile = admission.call, admission.call.profile
         used = call.used_tokens(usage)
         first, longest = OPEN_SECONDS.get(result.kind, (0.0, 0.0))
         answer = await self._ask(
             self._report,
-            keys=[_pace_keys(profile)[0], *_breaker_keys(profile)],
+            keys=[_pace_keys(profile)[0], *_breaker_keys(profile), _pace_keys(profile)[1]],
             args=[
                 result.kind,
                 str(call.ticket),
@@ -176,8 +209,8 @@ class Gate:
             ],
         )
         if answer is None:
-            return
-        change, open_ms, pace_percent = answer
+            return False
+        change, open_ms, pace_percent, waiting = answer
         model = profile.model_id
         if change == b"opened":
             logger.warning("breaker opened model=%s code=%s seconds=%d", model, result.code, open_ms // 1000)
@@ -185,6 +218,7 @@ class Gate:
             logger.info("breaker closed model=%s", model)
         if pace_percent >= 0:
             logger.warning("pace lowered model=%s code=%s percent=%d", model, result.code, pace_percent)
+        return bool(waiting)
 
     async def retry_delay(self) -> float:
         """Take a retry from the budget; the seconds by which it must be later than it would be."""

@@ -1,6 +1,6 @@
 -- What came of a call: closes or opens breakers, slows the pace down, gives unused tokens back.
 --
--- KEYS  1 pace  2 breaker of the model  3 breaker of the key
+-- KEYS  1 pace  2 breaker of the model  3 breaker of the key  4 queue
 -- ARGV  1 result: ok, failed, limited, key, day, none  2 ticket  3 when it was admitted, ms
 --       4 error code  5 tokens taken  6 tokens used, -1 = unknown  7 tokens per period, 0 = no limit
 --       8 period ms  9 share of a limit that is used  10 the pace is multiplied by this when limited
@@ -8,7 +8,7 @@
 --       14 failures in percent that open it  15 its window ms  16 open at first, ms  17 open at most, ms
 --       18 refusals in a row after which everybody waits for the hint
 --       19 share of the pace that returns each minute  20 the time in ms, empty: Valkey's own
--- Returns {breaker: "" | "opened" | "closed", ms, pace in percent or -1}
+-- Returns {breaker: "" | "opened" | "closed", ms, pace in percent or -1, how many wait}
 local time = redis.call('TIME')
 local now = tonumber(ARGV[#ARGV]) or time[1] * 1000 + time[2] / 1000
 local result, ticket, hint = ARGV[1], ARGV[2], tonumber(ARGV[12])
@@ -34,7 +34,7 @@ if limit > 0 and used >= 0 and taken > 0 then
     'used_share', tostring(0.8 * number(KEYS[1], 'used_share', 1) + 0.2 * share))
 end
 
-local pace_now = -1
+local pace_now, waiting = -1, redis.call('ZCARD', KEYS[4])
 if result == 'limited' then
   -- Refusals while the provider still counts what was sent too fast are one overshoot, not many.
   if tonumber(ARGV[3]) >= number(KEYS[1], 'counted_until', 0) then
@@ -62,14 +62,14 @@ local function open(key, longest)
   redis.call('DEL', key)
   redis.call('HSET', key, 'open_until', ms(open_until), 'trips', trips, 'code', ARGV[4])
   redis.call('PEXPIRE', key, math.ceil(open_until - now) + 3600000)
-  return {'opened', math.ceil(open_until - now), pace_now}
+  return {'opened', math.ceil(open_until - now), pace_now, waiting}
 end
 local function probed(key)
   return redis.call('HGET', key, 'probe') == ticket
 end
 local function close(key)
   redis.call('DEL', key)
-  return {'closed', 0, pace_now}
+  return {'closed', 0, pace_now, waiting}
 end
 
 if result == 'key' then
@@ -81,10 +81,10 @@ elseif result == 'none' or result == 'limited' then
   for index = 2, 3 do
     if probed(KEYS[index]) then redis.call('HDEL', KEYS[index], 'probe', 'probe_until') end
   end
-  return {'', 0, pace_now}
+  return {'', 0, pace_now, waiting}
 end
 
-local answer = {'', 0, pace_now}
+local answer = {'', 0, pace_now, waiting}
 if probed(KEYS[3]) then answer = close(KEYS[3]) end
 if probed(KEYS[2]) then
   if result == 'failed' then return open(KEYS[2]) end

@@ -66,6 +66,13 @@ class SummaryReceiptSerializer(serializers.Serializer[Any]):
         return {name: field for name, field in fields.items() if name not in left_out}
 
 
+class SummaryWaitSerializer(serializers.Serializer[Any]):
+    detail = serializers.CharField()
+    retry_at = serializers.DateTimeField()
+    attempt = serializers.IntegerField(help_text="How many have failed.")
+    max_attempts = serializers.IntegerField(help_text="How many times it is tried again.")
+
+
 class SummarySerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     state = serializers.ChoiceField(choices=Summary.State.choices)
@@ -75,6 +82,7 @@ class SummarySerializer(serializers.Serializer[Any]):
     after_tokens = serializers.IntegerField(help_text="At most, until it is completed.")
     text = serializers.CharField()
     error = AnswerErrorSerializer(allow_null=True)
+    waiting = SummaryWaitSerializer(allow_null=True, help_text="For its next attempt, after a fault.")
     receipt = SummaryReceiptSerializer(allow_null=True)
     created_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)

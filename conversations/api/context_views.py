@@ -21,6 +21,7 @@ from conversations.api.schema import WRITE, problems
 from conversations.broadcast import conversation_topic, publish
 from conversations.database import in_database
 from conversations.exceptions import Refusal
+from conversations.launch import stop_summary
 from conversations.lenses import Mark, change_context, read_lens
 from conversations.models import Summary
 from conversations.models.ids import new_id
@@ -106,7 +107,7 @@ class SummaryView(RestView):
             raise
         if claim is not None:
             runtime = get_runtime()
-            runtime.run_aside(run_summary(claim, runtime.gate))
+            runtime.run_aside(run_summary(claim, runtime))
         summary = await in_database(Summary.objects.get, pk=summary_id)
         if claim is not None:
             await publish(conversation_topic(conversation_id), await in_database(summary_event, summary))
@@ -124,3 +125,30 @@ class SummaryView(RestView):
             conversation_topic(conversation_id), events.conversation_updated(conversation_id, "context")
         )
         return Response(status=204)
+
+
+class SummaryStopView(RestView):
+    @extend_schema(
+        operation_id="stop_summary",
+        tags=TAGS,
+        request=None,
+        responses={
+            200: SummarySerializer,
+            202: SummarySerializer,
+            204: None,
+            **problems("csrf_failed", "not_found"),
+        },
+    )
+    async def post(self, request: Request, conversation_id: uuid.UUID) -> Response:
+        """Stop the summary that is being made. 200 with the last one at its end, 202 when it has not ended
+        yet, 204 when there was none. What came is charged, as with an answer; one that was not sent, or
+        waits, costs nothing.
+        """
+        runtime = get_runtime()
+        stopped = await stop_summary(runtime, user_id=self.user.pk, conversation_id=conversation_id)
+        found = Summary.objects.filter(conversation_id=conversation_id).order_by("-created_at")
+        summary = stopped or await in_database(found.first)
+        if summary is None:
+            return Response(status=204)
+        status = 202 if summary.is_live else 200
+        return Response(SummarySerializer(await in_database(summary_data, summary)).data, status=status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 
 from conversations.api.base import UnknownPath
-from conversations.api.context_views import ContextView, SummaryView
+from conversations.api.context_views import ContextView, SummaryStopView, SummaryView
 from conversations.api.conversation_views import (
     ConversationsView,
     ConversationView,
@@ -36,6 +36,7 @@ urlpatterns = [
     path(CONVERSATION, ConversationView.as_view(), name="api-conversation"),
     path(f"{CONVERSATION}context/", ContextView.as_view(), name="api-context"),
     path(f"{CONVERSATION}summary/", SummaryView.as_view(), name="api-summary"),
+    path(f"{CONVERSATION}summary/stop/", SummaryStopView.as_view(), name="api-summary-stop"),
     path(f"{CONVERSATION}status/", StatusView.as_view(), name="api-status"),
     path(f"{CONVERSATION}export/", ExportView.as_view(), name="api-export"),
     path(f"{CONVERSATION}messages/", MessagesView.as_view(), name="api-messages"),

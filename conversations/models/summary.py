@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Self
 
@@ -22,9 +23,9 @@ class SummaryQuerySet(models.QuerySet["Summary"]):
         """Live ones whose process let the lease run out."""
         return self.live().filter(lease_expires_at__lte=now)
 
-    def change(self, summary_id: uuid.UUID, *, before: str, **values: Any) -> bool:
-        """Write ``values`` if the summary is in the state ``before``. Returns whether this caller won."""
-        return bool(self.filter(pk=summary_id, state=before).update(**values))
+    def change(self, summary_id: uuid.UUID, *, before: Sequence[str], **values: Any) -> bool:
+        """Write ``values`` if the summary is in one of these states. Returns whether this caller won."""
+        return bool(self.filter(pk=summary_id, state__in=before).update(**values))
 
 
 class Summary(models.Model):
@@ -37,10 +38,14 @@ class Summary(models.Model):
     class State(models.TextChoices):
         QUEUED = "queued"
         RUNNING = "running"
+        WAITING = "waiting"
         COMPLETED = "completed"
+        STOPPED = "stopped"
         FAILED = "failed"
 
-    LIVE_STATES = (State.QUEUED, State.RUNNING)
+    LIVE_STATES = (State.QUEUED, State.RUNNING, State.WAITING)
+    # Of these nobody is being asked: they can be stopped, and cost nothing, at any time.
+    IDLE_STATES = (State.QUEUED, State.WAITING)
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     conversation = models.ForeignKey(
@@ -53,7 +58,10 @@ class Summary(models.Model):
     model = models.CharField(max_length=200)
     state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
-    hold_id = models.UUIDField(null=True, blank=True)
+    hold_id = models.UUIDField(null=True, blank=True, help_text="Of the present attempt.")
+    attempts = models.PositiveSmallIntegerField(default=1, db_default=1)
+    retry_at = models.DateTimeField(null=True, blank=True, help_text="While it waits for the next attempt.")
+    stop_requested_at = models.DateTimeField(null=True, blank=True)
     input_estimate_tokens = models.PositiveIntegerField(default=0)
     output_cap_tokens = models.PositiveIntegerField(default=0)
     text = models.TextField(blank=True)
@@ -68,7 +76,7 @@ class Summary(models.Model):
         constraints = (
             models.UniqueConstraint(
                 fields=["conversation"],
-                condition=Q(state__in=("queued", "running")),
+                condition=Q(state__in=("queued", "running", "waiting")),
                 name="one_live_summary_per_conversation",
             ),
             models.CheckConstraint(
@@ -78,7 +86,7 @@ class Summary(models.Model):
         indexes = (
             models.Index(
                 fields=["lease_expires_at"],
-                condition=Q(state__in=("queued", "running")),
+                condition=Q(state__in=("queued", "running", "waiting")),
                 name="summary_live",
             ),
         )

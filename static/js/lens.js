@@ -2,7 +2,7 @@
 // The context lens: knows what the next question is sent with, lets it be changed, and summarises.
 
 import { LensPanel } from "./lens_panel.js";
-import { summaryText } from "./lens_words.js";
+import { isBeingMade, summaryText } from "./lens_words.js";
 import { conversationUrl, request } from "./server.js";
 import { SummaryOffer } from "./summary_offer.js";
 
@@ -11,6 +11,7 @@ import { SummaryOffer } from "./summary_offer.js";
 const DELAY_MS = 300;
 // Where no socket brings the end of a summary, it is asked for.
 const POLL_MS = 1500;
+const SECOND_MS = 1000;
 const CHANGES = new Set(["context", "summary", "version", "branch", "cleared"]);
 
 /**
@@ -34,6 +35,8 @@ export class Lens {
     this.running = null;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
+    /** Counts down while a summary waits. @type {ReturnType<typeof setInterval> | undefined} */
+    this.clock = undefined;
     /** Who waits for the end of a summary, by its id. @type {Map<string, (summary: Summary | null) => void>} */
     this.waiting = new Map();
     this.ended = new Set();
@@ -42,11 +45,13 @@ export class Lens {
       onChange: (change) => this.#change(change),
       onShow: (message) => page.show(message.turn_id),
       onSummarise: () => this.summarise(),
+      onStop: () => this.#stop(),
       onDrop: () => this.#drop(),
     });
     this.offer = new SummaryOffer({
       id: page.id,
       onSummarise: () => this.summarise(),
+      onStop: () => this.#stop(),
       onDrop: () => this.#drop(),
     });
   }
@@ -88,6 +93,12 @@ export class Lens {
     this.context = context;
     this.panel.show(context, this.news);
     this.offer.show(context, this.news);
+    clearInterval(this.clock);
+    if (!context.running?.waiting) return;
+    this.clock = setInterval(() => {
+      this.panel.showSummary(context, this.news);
+      this.offer.show(context, this.news);
+    }, SECOND_MS);
   }
 
   /** @param {Record<string, any>} change */
@@ -137,7 +148,8 @@ export class Lens {
   #heard(summary) {
     if (this.ended.has(summary.id)) return;
     this.news = summary;
-    if (summary.state === "queued" || summary.state === "running") {
+    if (isBeingMade(summary)) {
+      if (summary.waiting) this.page.say(summaryText(summary));
       if (this.context) this.#show({ ...this.context, running: summary });
       return;
     }
@@ -148,6 +160,14 @@ export class Lens {
     this.waiting.get(summary.id)?.(summary);
     this.waiting.delete(summary.id);
     this.refresh();
+  }
+
+  async #stop() {
+    try {
+      this.#heard(await request("POST", `${conversationUrl(this.page.id())}summary/stop/`));
+    } catch (error) {
+      this.page.fail(/** @type {Error} */ (error).message);
+    }
   }
 
   async #drop() {

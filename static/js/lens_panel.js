@@ -14,7 +14,7 @@ const NEARLY_FULL_PERCENT = 90;
  * @typedef {object} Callbacks
  * @property {(change: Record<string, any>) => void} onChange of policy or marks
  * @property {(message: import("./lens_words.js").Message) => void} onShow @property {() => void} onSummarise
- * @property {() => void} onDrop @property {() => void} onOpen
+ * @property {() => void} onStop @property {() => void} onDrop @property {() => void} onOpen
  */
 
 export class LensPanel {
@@ -55,6 +55,7 @@ export class LensPanel {
     this.policy.addEventListener("change", () => callbacks.onChange({ policy: this.policy.value }));
     this.field("default").addEventListener("click", () => callbacks.onChange({ policy: this.policy.value, as_default: true }));
     this.field("summarise").addEventListener("click", callbacks.onSummarise);
+    this.field("stop").addEventListener("click", callbacks.onStop);
     this.field("drop").addEventListener("click", callbacks.onDrop);
     sheet.addEventListener("close", () => this.#closed());
     sheet.addEventListener("click", (event) => {
@@ -106,7 +107,7 @@ export class LensPanel {
     this.#total(context);
     this.policy.value = context.policy;
     this.field("default").hidden = context.policy === context.default_policy;
-    this.#summary(context, news);
+    this.showSummary(context, news);
     this.rows.show(context);
     const older = this.field("older");
     older.hidden = context.older_turns === 0;
@@ -149,10 +150,10 @@ export class LensPanel {
     next.dataset.level = context.next.refusal ? "refused" : context.next.confirm ? "near" : "ok";
   }
 
-  /** @param {import("./lens_words.js").Context} context @param {import("./lens_words.js").Summary | null} news */
-  #summary(context, news) {
+  /** Also when nothing but the clock has changed. @param {import("./lens_words.js").Context} context @param {import("./lens_words.js").Summary | null} news */
+  showSummary(context, news) {
     const { summary, running, saving } = context;
-    const failed = news?.state === "failed" ? news : null;
+    const failed = news?.state === "failed" || news?.state === "stopped" ? news : null;
     const told = running ?? failed ?? summary;
     const box = this.field("summary");
     box.hidden = !told && !saving;
@@ -163,6 +164,7 @@ export class LensPanel {
     button.hidden = Boolean(running) || !saving;
     button.disabled = saving?.fits === false;
     button.textContent = summary ? "Summarise further" : "Summarise older messages";
+    this.field("stop").hidden = !running;
     this.field("drop").hidden = !summary || Boolean(running);
     this.field("summary-words").hidden = !summary;
     this.field("summary-said").textContent = summary?.text ?? "";

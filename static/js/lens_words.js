@@ -1,16 +1,17 @@
 // @ts-check
 // The words and shapes of the context lens. Pure.
 
-import { figure, money, tokens } from "./format.js";
+import { figure, money, remaining, tokens } from "./format.js";
 import { PART_WORDS } from "./receipt.js";
 
 /**
  * @typedef {"in" | "pinned" | "summarised" | "dropped" | "excluded"} Status
  * @typedef {{ turn_id: string, role: "user" | "assistant", excerpt: string, tokens: number, status: Status, mark: string }} Message
  * @typedef {object} Summary
- * @property {string} id @property {"queued" | "running" | "completed" | "failed"} state @property {number} turns
+ * @property {string} id @property {"queued" | "running" | "waiting" | "completed" | "stopped" | "failed"} state @property {number} turns
  * @property {number} before_tokens @property {number} after_tokens @property {string} text
  * @property {{ detail: string } | null} error @property {any} receipt
+ * @property {{ detail: string, retry_at: string, attempt: number, max_attempts: number } | null} [waiting] after a fault
  * @typedef {{ messages: number, before_tokens: number, after_tokens: number, cost_usd: string | null, fits: boolean, offered: boolean }} Saving
  * @typedef {object} Context
  * @property {string} policy @property {string} default_policy @property {number} window_tokens @property {number} input_tokens
@@ -73,10 +74,22 @@ export function offerText(saving) {
     + `${figure(saving.after_tokens)}${cost ? `, for ${cost} at most` : ""}.`;
 }
 
-/** What has become of a summary. @param {Summary} summary */
-export function summaryText(summary) {
+/** Whether it is still being made. @param {Summary | null | undefined} summary */
+export const isBeingMade = (summary) => ["queued", "running", "waiting"].includes(summary?.state ?? "");
+
+/** What has become of a summary. @param {Summary} summary @param {number} [now] milliseconds */
+export function summaryText(summary, now = Date.now()) {
   const questions = summary.turns === 1 ? "1 question" : `${figure(summary.turns)} questions`;
   if (summary.state === "queued" || summary.state === "running") return `Summarising ${questions} with ${summary.turns === 1 ? "its answer" : "their answers"}…`;
+  if (summary.waiting) {
+    const { detail, retry_at, attempt, max_attempts } = summary.waiting;
+    const seconds = (Date.parse(retry_at) - now) / 1000;
+    return `${detail} Summarising again ${seconds <= 0.5 ? "now" : `in ${remaining(seconds)}`} (${attempt} of ${max_attempts}).`;
+  }
+  if (summary.state === "stopped") {
+    const cost = summary.receipt?.charged ? money(summary.receipt.cost_usd) : "";
+    return `There is no summary: you stopped it${cost ? `, and what it had used cost ${cost}` : ""}. The messages are sent as before.`;
+  }
   if (summary.state === "failed") {
     return `There is no summary. ${summary.error?.detail ?? ""} Nothing is lost: the messages are sent as before.`.replace("  ", " ");
   }

@@ -2,7 +2,7 @@
 // The line above the composer that offers a summary when the context has grown, and says what came of it.
 
 import { one } from "./elements.js";
-import { offerText, summaryText } from "./lens_words.js";
+import { isBeingMade, offerText, summaryText } from "./lens_words.js";
 
 /** @typedef {import("./lens_words.js").Context} Context @typedef {import("./lens_words.js").Summary} Summary */
 
@@ -10,7 +10,7 @@ import { offerText, summaryText } from "./lens_words.js";
 const GROWTH = 1.5;
 
 export class SummaryOffer {
-  /** @param {{ id: () => string, onSummarise: () => void, onDrop: () => void }} callbacks */
+  /** @param {{ id: () => string, onSummarise: () => void, onStop: () => void, onDrop: () => void }} callbacks */
   constructor(callbacks) {
     this.callbacks = callbacks;
     this.root = one("[data-field=summary-offer]", HTMLElement);
@@ -24,7 +24,8 @@ export class SummaryOffer {
     /** @type {Summary | null} */
     this.news = null;
     this.button.addEventListener("click", () => {
-      if (this.news?.state === "completed") callbacks.onDrop();
+      if (this.root.dataset.running) callbacks.onStop();
+      else if (this.news?.state === "completed") callbacks.onDrop();
       else callbacks.onSummarise();
     });
     this.not.addEventListener("click", () => this.#dismiss());
@@ -41,16 +42,18 @@ export class SummaryOffer {
     this.root.dataset.kind = told?.state ?? "offer";
     if (told) this.text.textContent = summaryText(told);
     else if (saving) this.text.textContent = offerText(saving);
-    const isRunning = told?.state === "queued" || told?.state === "running";
-    this.button.hidden = isRunning || (told?.state === "failed" && !saving);
-    this.button.textContent = told?.state === "completed" ? "Undo" : told?.state === "failed" ? "Try again" : "Summarise";
+    const isRunning = isBeingMade(told);
+    const hasFailed = told?.state === "failed" || told?.state === "stopped";
+    this.root.dataset.running = isRunning ? "1" : "";
+    this.button.hidden = hasFailed && !saving;
+    this.button.textContent = isRunning ? "Stop" : told?.state === "completed" ? "Undo" : hasFailed ? "Try again" : "Summarise";
     this.not.hidden = isRunning;
     this.not.textContent = told ? "Close" : "Not now";
   }
 
   /** A question was sent: what was told has been read. */
   settle() {
-    if (this.news && this.news.state !== "running") this.#dismiss();
+    if (this.news && !isBeingMade(this.news)) this.#dismiss();
   }
 
   #dismiss() {

@@ -44,6 +44,23 @@ async def test_it_queues_until_the_service_recovers(
     assert generation.run_after <= timezone.now()
 
 
+async def test_those_that_waited_for_a_service_do_not_come_all_at_once(
+    conversation: Conversation, alice: User, alice_key: str, open_socket: OpenSocket
+) -> None:
+    chats = [conversation, await in_database(lambda: Conversation.objects.create(owner=alice))]
+    model = "demo:0-9-0!503x1"
+    ids = []
+    for chat in chats:
+        socket = await open_socket(chat.pk, alice_key)
+        await ask(socket, model)
+        ids.append((await socket.until("generation.waiting"))["generation_id"])
+    await in_database(_record_answer, ids[0], model)
+    now = timezone.now()
+    assert await in_database(fallbacks.wake_recovered, now=now, limit=10) == 2
+    due = await in_database(lambda: sorted(Generation.objects.values_list("run_after", flat=True)))
+    assert [round((one - now).total_seconds(), 3) for one in due] == [0.0, fallbacks.WAKE_STEP_SECONDS]
+
+
 def _record_answer(generation_id: str, model: str) -> None:
     """Somebody else got an answer from the model, a moment after this one was put off."""
     CallRecord.objects.create(

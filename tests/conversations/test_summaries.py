@@ -46,7 +46,11 @@ def ends(conversation: Conversation) -> Iterator[asyncio.Queue[dict[str, Any]]]:
     found: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     def hear(event: dict[str, Any]) -> None:
-        if event.get("change") == "summary" and event["summary"]["state"] in ("completed", "failed"):
+        if event.get("change") == "summary" and event["summary"]["state"] in (
+            "completed",
+            "stopped",
+            "failed",
+        ):
             found.put_nowait(event["summary"])
 
     topic = conversation_topic(conversation.pk)
@@ -140,7 +144,9 @@ async def test_it_loses_nothing_when_it_fails(
     model: str,
     code: str,
     entries: int,
+    settings: Settings,
 ) -> None:
+    settings.MAX_RETRIES = 0
     before = await in_database(lens, conversation)
     end = await summarise(model)
     assert (end["state"], end["error"]["code"], end["text"]) == ("failed", code, "")
@@ -157,6 +163,7 @@ async def test_it_gives_up_on_a_model_that_says_nothing(
     talk: list[Turn], summarise: Summarise, settings: Settings
 ) -> None:
     settings.FIRST_TOKEN_TIMEOUT_SECONDS = settings.STALL_TIMEOUT_SECONDS = 0.2
+    settings.MAX_RETRIES = 0
     assert (await summarise("demo:0-30-0!stall"))["error"]["code"] == "first_token_timeout"
     assert (await summarise("demo:0-300-0!stall@5"))["error"]["code"] == "stalled"
     assert await in_database(held) == 0
@@ -196,7 +203,7 @@ async def test_it_makes_one_at_a_time_and_takes_an_id_once(
     ends: asyncio.Queue[dict[str, Any]],
 ) -> None:
     path = f"conversations/{conversation.pk}/summary/"
-    order = {"model": "demo:100-20-10", "summary_id": str(uuid.uuid4())}
+    order = {"model": "demo:2000-20-10", "summary_id": str(uuid.uuid4())}
     assert (await rest.post(path, order)).status_code == 202
     assert (await rest.post(path, order)).json()["id"] == order["summary_id"]
     other = await rest.post(path, {"model": "demo:0-5-0"})

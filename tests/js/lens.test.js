@@ -50,6 +50,19 @@ test("it says what became of a summary", () => {
   assert.equal(summaryText({ ...failed, error: null }), "There is no summary. Nothing is lost: the messages are sent as before.");
 });
 
+test("it counts down to the next attempt at a summary, and says that it was stopped", () => {
+  const now = Date.parse("2026-11-21T12:00:00Z");
+  const waiting = { detail: "GPT is busy.", retry_at: "2026-11-21T12:00:04.200Z", attempt: 1, max_attempts: 5 };
+  const paused = { ...summary, state: "waiting", waiting, receipt: null };
+  assert.equal(summaryText(paused, now), "GPT is busy. Summarising again in 5 s (1 of 5).");
+  assert.equal(summaryText(paused, now + 60_000), "GPT is busy. Summarising again now (1 of 5).");
+  const stopped = { ...summary, state: "stopped" };
+  assert.equal(
+    summaryText(stopped), "There is no summary: you stopped it, and what it had used cost $0.0003. The messages are sent as before.",
+  );
+  assert.equal(summaryText({ ...stopped, receipt: null }), "There is no summary: you stopped it. The messages are sent as before.");
+});
+
 test("it says that older questions are not sent", () => {
   assert.equal(olderText(1), "One older question is not sent.");
   assert.equal(olderText(1200), "1,200 older questions are not sent.");

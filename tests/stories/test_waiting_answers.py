@@ -11,11 +11,14 @@ import uuid
 
 import pytest
 import redis
+from django.contrib.auth.models import User
 
 from billing.models import Hold
 from conversations.database import in_database
 from conversations.models import Conversation, Generation, State
 from tests.balance import assert_books_balance
+from tests.conversations.providers import KEY, add_models
+from tests.fakes.provider_server import ProviderServer
 from tests.stories.client import Client
 from tests.stories.site import Site
 
@@ -116,4 +119,40 @@ async def test_a_scheduled_answer_outlives_everybody(
             await asyncio.sleep(0.1)
     generation = await in_database(Generation.objects.get)
     assert (generation.state, generation.seq) == (State.COMPLETED, 20)
+    await assert_books_balance()
+
+
+async def test_tokens_that_were_not_used_let_the_next_go_long_before_its_time(
+    site: Site, alice: User, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked in one web process, freed by the end of an answer in another, sent by a worker."""
+    server = ProviderServer()
+    await server.start()
+    site.environment["OPENAI_API_KEY"] = KEY
+    model = "openai:1500-5-0"
+    await in_database(add_models, server.url, "1500-5-0", tokens_per_minute=5_000)
+    chats = await in_database(lambda: [Conversation.objects.create(owner=alice) for _ in range(3)])
+    web, other = site.start_web(), site.start_web()
+    site.start_worker()
+    try:
+        async with (
+            Client(web.address, chats[0].pk, secret) as ahead,
+            Client(other.address, chats[1].pk, secret) as second,
+            Client(other.address, chats[2].pk, secret) as third,
+        ):
+            await ahead.send("turn.create", turn_id=uuid.uuid4(), text="Hello", model=model)
+            await ahead.until("generation.started")
+            for client in (second, third):
+                await client.send("turn.create", turn_id=uuid.uuid4(), text="Hello", model=model)
+                assert (await client.until("generation.waiting"))["wait_seconds"] > 20
+            await ahead.until_end()
+            freed = time.monotonic()
+            for client in (second, third):
+                assert (await client.until("generation.started"))["epoch"] == 2
+            took = time.monotonic() - freed
+            assert took < 15, f"it went {took:.1f} s after there was room"
+            ends = [await client.until_end() for client in (second, third)]
+    finally:
+        await server.stop()
+    assert [end["type"] for end in ends] == ["generation.completed"] * 2
     await assert_books_balance()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -11,13 +12,15 @@ import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from playwright.async_api import Browser, expect
 
 from billing.books import check_books
 from billing.budgets import set_budget
 from billing.models import Hold
 from conversations.database import in_database
-from conversations.models import Generation
+from conversations.models import Conversation, Generation
+from tests.conversations.branches_made import long_talk
 from tests.stories.browser.chat import Chat
 from tests.stories.browser.conftest import Complaints
 from tests.stories.site import Site, Web
@@ -26,12 +29,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.story]
 
 GOOD = "demo:300-12-20"
 FALLING = "demo:0-9-0!404"
+LIMITED = "demo:0-9-0"
 
 
 @pytest.fixture(scope="module")
 def falling(django_db_setup: None, bundle: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """A server where a model stands in for the others, and a worker for the waits."""
-    made = Site(tmp_path_factory.mktemp("site"), FALLBACK_MODELS=GOOD, MAX_RETRIES="1")
+    environment = {"FALLBACK_MODELS": GOOD, "MAX_RETRIES": "1", "FIRST_TOKEN_TIMEOUT_SECONDS": "5"}
+    made = Site(tmp_path_factory.mktemp("site"), **environment)
     try:
         made.start_worker()
         yield made.start_web()
@@ -63,9 +68,9 @@ async def shot(chat: Chat, name: str) -> None:
     folder = os.environ.get("SHOTS")
     if not folder:
         return
-    for width, device in ((1280, "desktop"), (390, "phone")):
+    for width, device in ((1440, "desktop"), (390, "phone")):
         for scheme in ("light", "dark"):
-            await chat.page.set_viewport_size({"width": width, "height": 800})
+            await chat.page.set_viewport_size({"width": width, "height": 900 if width > 390 else 844})
             await chat.page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
             await chat.page.screenshot(path=f"{folder}/{name}-{device}-{scheme}.png")
     await chat.page.set_viewport_size({"width": 1280, "height": 800})
@@ -205,3 +210,123 @@ async def test_it_continues_what_was_stopped_for_a_price_that_was_shown(chat: Ch
     assert len(text) > len(first)
     assert await sync_to_async(Generation.objects.count)() == 2
     await books_balance()
+
+
+# Notes when an attempt begins and when its first word is painted, in milliseconds of the page.
+CLOCK = """
+  const times = (window.attempts = []);
+  const Plain = WebSocket;
+  window.WebSocket = class extends Plain {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener('message', ({ data }) => {
+        const event = JSON.parse(data);
+        if (event.type === 'generation.started') times.push({ epoch: event.epoch, began: performance.now() });
+      });
+    }
+  };
+  const look = () => {
+    const last = times.at(-1);
+    const words = document.querySelector('.thread .turn:last-child .answer .prose')?.textContent.trim();
+    if (last && !last.painted && words) last.painted = performance.now();
+    requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+"""
+
+
+async def test_it_paints_the_first_word_soon_after_it_is_sent_again(standing_in: Chat) -> None:
+    """With a provider that answers in half a second: within two of the moment that the worker asks it."""
+    chat = standing_in
+    await chat.page.add_init_script(CLOCK)
+    await chat.reload()
+    took = []
+    for hint in (1, 2, 2):  # the worker's loop is made at its first answer
+        await chat.ask("Tell me", f"demo:500-20-10!429x1@{hint}")
+        await expect(chat.answer.locator(".waitbox .wait")).to_have_text(
+            re.compile("^Service busy, sending ")
+        )
+        await chat.until("completed")
+        last = (await chat.page.evaluate("attempts")).pop()
+        assert last["epoch"] == 2
+        took.append((last["painted"] - last["began"]) / 1000)
+    print("sent again to painted, seconds:", [f"{seconds:.2f}" for seconds in took])
+    assert all(seconds < 2.0 for seconds in took[1:]), took
+    await books_balance()
+
+
+async def test_it_shows_the_place_in_the_queue(chat: Chat) -> None:
+    await in_database(_one_a_minute, LIMITED)
+    await chat.ask("Tell me", LIMITED)
+    await chat.until("completed")
+    await chat.ask("And now?", LIMITED)
+    box = chat.answer.locator(".waitbox[data-reason=capacity]")
+    await expect(box.locator(".wait")).to_have_text(
+        re.compile(r"^In the queue, place 1, sending in \d+ (s|min)$")
+    )
+    await expect(box).to_contain_text("is asked as often as its provider allows.")
+    await shot(chat, "queue")
+    await chat.reload()
+    await expect(box.locator(".wait")).to_have_text(re.compile("^In the queue, place 1, "))
+    await box.get_by_role("button", name="Cancel").click()
+    await chat.until("stopped")
+    await books_balance()
+
+
+async def test_a_summary_that_waits_can_be_stopped(chat: Chat, alice: User) -> None:
+    chat_id = await in_database(_talk_of, alice)
+    await chat.page.goto(f"{chat.base}/c/{chat_id}/")
+    await chat.ready()
+    await chat.use("demo:0-30-0!429@40")
+    await chat.page.locator("[data-field=lens-open]").click()
+    panel = chat.page.locator("[data-field=lens-summary]")
+    await panel.get_by_role("button", name="Summarise older messages").click()
+    said = panel.locator("[data-field=lens-summary-text]")
+    await expect(said).to_have_text(re.compile(r"is busy\. Summarising again in \d+ s \(1 of 5\)\.$"))
+    first = await said.text_content()
+    await expect(said).not_to_have_text(first or "")
+    await shot(chat, "summary-waits")
+    await chat.reload()
+    await chat.page.locator("[data-field=lens-open]").click()
+    await expect(said).to_have_text(re.compile(r"Summarising again in \d+ s"))
+    await panel.get_by_role("button", name="Stop").click()
+    await expect(said).to_contain_text(
+        "There is no summary: you stopped it. The messages are sent as before."
+    )
+    await expect(panel.get_by_role("button", name="Summarise older messages")).to_be_visible()
+    await books_balance()
+
+
+async def test_it_offers_a_simpler_question_when_nothing_came(standing_in: Chat) -> None:
+    chat = standing_in
+    await chat.ask("Tell me", "demo:0-20-10!stall")
+    await expect(chat.answer.locator(".thinking")).to_be_visible()
+    await expect(chat.answer.locator(".thinking")).to_contain_text("Waiting for")
+    await shot(chat, "thinking")
+    await chat.until("failed")
+    await expect(chat.answer.locator(".trouble")).to_contain_text("Response generation timeout.")
+    await shot(chat, "timeout")
+    await chat.ask("Tell me", "demo:0-40-10!die@30")
+    await chat.until("interrupted")
+    await expect(chat.answer.locator(".trouble")).to_contain_text("What came is kept.")
+    await shot(chat, "interrupted")
+    await books_balance()
+
+
+def _one_a_minute(model: str) -> None:
+    call_command(
+        "model_add",
+        model,
+        context=32_000,
+        max_output=4_000,
+        input_usd="0.10",
+        output_usd="0.40",
+        requests_per_minute=1,
+        stdout=io.StringIO(),
+    )
+
+
+def _talk_of(user: User) -> str:
+    conversation = Conversation.objects.create(owner=user)
+    long_talk(conversation, 12)
+    return str(conversation.pk)
