@@ -129,8 +129,8 @@ async def test_tokens_that_were_not_used_let_the_next_go_long_before_its_time(
     server = ProviderServer()
     await server.start()
     site.environment["OPENAI_API_KEY"] = KEY
-    model = "openai:1500-5-0"
-    await in_database(add_models, server.url, "1500-5-0", tokens_per_minute=5_000)
+    model = "openai:4000-5-0"
+    await in_database(add_models, server.url, "4000-5-0", tokens_per_minute=5_000)
     chats = await in_database(lambda: [Conversation.objects.create(owner=alice) for _ in range(3)])
     web, other = site.start_web(), site.start_web()
     site.start_worker()
@@ -143,7 +143,8 @@ async def test_tokens_that_were_not_used_let_the_next_go_long_before_its_time(
             await ahead.send("turn.create", turn_id=uuid.uuid4(), text="Hello", model=model)
             await ahead.until("generation.started")
             for client in (second, third):
-                await client.send("turn.create", turn_id=uuid.uuid4(), text="Hello", model=model)
+                fields = {"text": "Hello", "model": model, "max_output_tokens": 100}
+                await client.send("turn.create", turn_id=uuid.uuid4(), **fields)
                 assert (await client.until("generation.waiting"))["wait_seconds"] > 20
             await ahead.until_end()
             freed = time.monotonic()
