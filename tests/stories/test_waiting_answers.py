@@ -140,6 +140,9 @@ async def test_tokens_that_were_not_used_let_the_next_go_long_before_its_time(
             Client(other.address, chats[1].pk, secret) as second,
             Client(other.address, chats[2].pk, secret) as third,
         ):
+            await ahead.send("turn.create", turn_id=uuid.uuid4(), text="Warm", model="demo:0-5-0!429x1@1")
+            while (await ahead.receive(90.0))["type"] != "generation.completed":
+                pass  # the worker is there now
             await ahead.send("turn.create", turn_id=uuid.uuid4(), text="Hello", model=model)
             await ahead.until("generation.started")
             for client in (second, third):
