@@ -123,7 +123,7 @@ async def test_a_scheduled_answer_outlives_everybody(
 
 
 async def test_tokens_that_were_not_used_let_the_next_go_long_before_its_time(
-    site: Site, alice: User, secret: str, monkeypatch: pytest.MonkeyPatch
+    site: Site, alice: User, secret: str
 ) -> None:
     """Asked in one web process, freed by the end of an answer in another, sent by a worker."""
     server = ProviderServer()
