@@ -175,7 +175,7 @@ def no_patience(settings: Settings) -> None:
 async def books_balance(conversation: Conversation) -> AsyncIterator[None]:
     yield
     waiting = await in_database(
-        lambda: list(Generation.objects.live().exclude(hold_id=None).values_list("hold_id", flat=True))
+        lambda: set(Generation.objects.live().exclude(hold_id=None).values_list("hold_id", flat=True))
     )
-    assert await in_database(lambda: list(Hold.objects.alive().values_list("pk", flat=True))) == waiting
+    assert await in_database(lambda: set(Hold.objects.alive().values_list("pk", flat=True))) == waiting
     assert await in_database(lambda: [finding for finding in check_books() if finding.rows]) == []
