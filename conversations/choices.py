@@ -58,6 +58,11 @@ def _preferred(user_id: int) -> str:
     return Preferences.objects.filter(user_id=user_id).values_list("default_model", flat=True).first() or ""
 
 
+def read_length(text: str) -> int | None:
+    """The length of an answer from the field of a form; None for anything that is no such number."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
+
+
 def choose_temperature(wanted: float | None, profile: Profile) -> float | None:
     """None: the model takes none."""
     if wanted is None:

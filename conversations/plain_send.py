@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST
 from conversations.api.base import release_request_thread
 from conversations.api.sending import Sent, send
 from conversations.api.watching import Watch
+from conversations.choices import read_length
 from conversations.database import in_database
 from conversations.exceptions import NotFound, Refusal
 from conversations.launch import schedule, stop, switch
@@ -49,7 +50,7 @@ async def send_plainly(request: HttpRequest) -> HttpResponse:
         order=Order(
             text,
             request.POST.get("model", ""),
-            max_output_tokens=_number(request.POST.get("max_output_tokens", "")),
+            max_output_tokens=read_length(request.POST.get("max_output_tokens", "")),
             confirmed=request.POST.get("confirm") == "1",
             history=request.POST.get("history") != "0",
         ),
@@ -148,7 +149,3 @@ def _uuid(text: str) -> uuid.UUID | None:
     with contextlib.suppress(ValueError):
         return uuid.UUID(text)
     return None
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else None

@@ -94,7 +94,7 @@ def archived(user: User) -> list[Found]:
 
 def search(user: User, query: str) -> list[Found]:
     """The person's own conversations, archived ones too, whose title, questions or answers hold ``query``."""
-    wanted = " ".join(query.split())[:QUERY_LIMIT_CHARACTERS]
+    wanted = " ".join(query.replace("\x00", " ").split())[:QUERY_LIMIT_CHARACTERS]
     if not wanted:
         return []
     here = {"conversation": OuterRef("pk"), "text__icontains": wanted}

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from conversations import branches, events
 from conversations.broadcast import conversation_topic, publish_from_thread
+from conversations.choices import read_length
 from conversations.exceptions import NotFound, Refusal
 from conversations.models import Conversation, Turn
 from conversations.send_previews import preview_send
@@ -99,13 +100,12 @@ def preview(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     conversation = get_object_or_404(
         Conversation.objects.select_related("head_turn"), pk=conversation_id, owner_id=_user_id(request)
     )
-    longest = request.POST.get("max_output_tokens", "")
     found = preview_send(
         user_id=_user_id(request),
         conversation=conversation,
         text=request.POST.get("text", ""),
         model=request.POST.get("model", ""),
-        max_output_tokens=int(longest) if longest.isascii() and longest.isdigit() else None,
+        max_output_tokens=read_length(request.POST.get("max_output_tokens", "")),
     )
     return JsonResponse(found.data())
 

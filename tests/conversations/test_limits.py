@@ -70,6 +70,14 @@ def test_it_previews_a_refusal(browser: Client, conversation: Conversation, alic
     assert refusal["resets_at"]
 
 
+def test_it_previews_the_usual_length_where_the_field_holds_no_length(
+    browser: Client, conversation: Conversation
+) -> None:
+    fields = {"text": "Why?", "model": "demo:friendly", "max_output_tokens": "9" * 5000}
+    response = browser.post(f"/c/{conversation.pk}/preview/", fields)
+    assert response.json() == preview(browser, conversation)
+
+
 def test_it_previews_nothing_for_others_and_nothing_too_long(
     client: Client, charlie: User, browser: Client, conversation: Conversation
 ) -> None:

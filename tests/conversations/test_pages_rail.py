@@ -79,6 +79,10 @@ def test_it_lists_archived_ones_apart(browser: Client, alice: User) -> None:
     assert set(titles(browser, q="a")) == {"Away", "Here"}
 
 
+def test_it_searches_for_what_no_text_can_hold(browser: Client) -> None:
+    assert browser.get("/search/", {"q": "a\x00b"}).json() == {"results": []}
+
+
 def test_it_searches_without_scripts(browser: Client, alice: User) -> None:
     chat(alice, "About the <Danube>")
     page = browser.get("/?q=danube").content.decode()
