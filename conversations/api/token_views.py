@@ -19,6 +19,7 @@ from conversations.api.authentication import CHALLENGE
 from conversations.api.base import RestView
 from conversations.api.schema import problems
 from conversations.api.throttles import AddressThrottle
+from conversations.database import in_database
 from conversations.sign_in import wait_seconds, wait_text
 
 TAGS = ["tokens"]
@@ -48,6 +49,12 @@ class _OpenView(RestView):
     def get_authenticate_header(self, request: Request) -> str:
         return CHALLENGE
 
+    def check_throttles(self, request: Request) -> None:
+        """Not here, in a database thread: every answer would wait for a cache that is slow."""
+
+    async def throttle(self, request: Request) -> None:
+        await asyncio.to_thread(super().check_throttles, request)
+
 
 class TokenView(_OpenView):
     throttle_classes = (AddressThrottle,)
@@ -64,6 +71,7 @@ class TokenView(_OpenView):
     )
     async def post(self, request: Request) -> Response:
         """Sign in with name and password. Who gets it wrong ten times waits for up to five minutes."""
+        await self.throttle(request)
         fields = self.read(SignInSerializer)
         user = await asyncio.to_thread(_person, request, fields["username"], fields["password"])
         if user is None:
@@ -96,9 +104,11 @@ class RefreshView(_OpenView):
             **problems("malformed", "body_too_large", "unsupported_media_type", "invalid", "rate_limited"),
         },
     )
-    def post(self, request: Request) -> Response:
+    async def post(self, request: Request) -> Response:
         """The next pair. A refresh token ends by its date, a new password, or a deactivation."""
-        user = access_tokens.bearer(self.read(RefreshSerializer)["refresh"], "refresh")
+        await self.throttle(request)
+        token = self.read(RefreshSerializer)["refresh"]
+        user = await in_database(access_tokens.bearer, token, "refresh")
         if user is None:
             raise AuthenticationFailed("This refresh token is not valid (any more).", "invalid_key")
         return Response(TokensSerializer(access_tokens.issue(user)).data)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -31,6 +33,16 @@ async def valkey(tmp_path: Path) -> AsyncIterator[EmbeddedValkey]:
     await asyncio.to_thread(made.stop)
 
 
+def sign_in(address: str) -> int:
+    """The status of an answer that refuses it."""
+    body = b'{"username": "alice", "password": "no matter"}'
+    headers = {"Content-Type": "application/json"}
+    wanted = urllib.request.Request(f"http://{address}/api/v1/auth/token/", data=body, headers=headers)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(wanted, timeout=60)
+    return refused.value.code
+
+
 async def test_it_answers_while_valkey_is_silent_and_goes_on_when_it_speaks_again(
     site: Site, alice: User, valkey: EmbeddedValkey
 ) -> None:
@@ -42,6 +54,8 @@ async def test_it_answers_while_valkey_is_silent_and_goes_on_when_it_speaks_agai
         await client.send("turn.create", turn_id=uuid.uuid4(), text="Hello", model="demo:0-200-10")
         await client.until_seq(20)
         valkey.process.send_signal(signal.SIGSTOP)
+        # Those who sign in cannot be counted, and must not keep the answers waiting.
+        refused = asyncio.create_task(asyncio.to_thread(sign_in, web.address))
         first = await client.until_end()
         # A new question and a new socket, while nothing answers there.
         async with Client(web.address, conversation.pk, secret) as other:
@@ -50,6 +64,7 @@ async def test_it_answers_while_valkey_is_silent_and_goes_on_when_it_speaks_agai
             await other.until_seq(10)
             await other.send("turn.stop", turn_id=turn_id)
             second = await other.until_end()
+        assert await asyncio.wait_for(refused, 30) == 503
         valkey.process.send_signal(signal.SIGCONT)
         await client.send("turn.create", turn_id=uuid.uuid4(), text="And again", model="demo:0-20-1")
         while (third := await client.until_end())["generation_id"] in (
