@@ -9,6 +9,7 @@ from conversations.api.base import UnknownPath
 from conversations.forms import AdminSignInForm
 
 admin.site.login_form = AdminSignInForm
+admin.site.site_header = admin.site.site_title = "Chatsite administration"
 
 urlpatterns = [
     path("admin/", admin.site.urls),

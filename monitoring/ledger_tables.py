@@ -85,6 +85,7 @@ def budgets_near(now: datetime) -> Table:
         ],
         [reverse("admin:billing_budget_change", args=[bucket.budget_id]) for bucket in buckets],
         note="Over the hold: what was used beyond what had been held for it.",
+        empty="No budget is used up to three quarters.",
     )
 
 

@@ -21,13 +21,14 @@ class Cell:
     text: str
     href: str = ""
     is_number: bool = False
+    is_time: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """``columns``: (name, kind). ``rows``: values by column; None is unknown. ``links``: of first cells.
 
-    Percent are whole numbers or tenths as Decimal; nano-USD are integers.
+    Percent are whole numbers or tenths as Decimal; nano-USD are integers. ``empty``: what is said of no rows.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Table:
     rows: Sequence[Sequence[object]]
     links: Sequence[str] = ()
     note: str = ""
+    empty: str = "Nothing in these days."
 
     def head(self) -> list[tuple[str, bool]]:
         return [(name, kind != "text" and kind != "time") for name, kind in self.columns]
@@ -47,6 +49,7 @@ class Table:
                     _shown(value, kind),
                     self.links[number] if not position and self.links else "",
                     kind not in ("text", "time"),
+                    kind == "time",
                 )
                 for position, (value, (_, kind)) in enumerate(zip(row, self.columns, strict=True))
             ]

@@ -13,8 +13,12 @@ register = template.Library()
 
 @register.filter
 def cost(sums: Sums) -> str:
-    """What was paid, with a mark where calls without a known price are among them."""
+    """What was paid, and how many calls without a known price are not in it."""
     amount = money(usd(sums.cost_nanousd)) or "$0.00"
     if not sums.unpriced_calls:
         return amount
-    return "price unknown" if sums.unpriced_calls == sums.calls else f"{amount} + ?"
+    return (
+        "price unknown"
+        if sums.unpriced_calls == sums.calls
+        else f"{amount} + {sums.unpriced_calls:,} unpriced"
+    )

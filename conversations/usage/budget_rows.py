@@ -17,6 +17,7 @@ from conversations.templatetags.figures import money
 from conversations.usage.forecasts import RECENT_DAYS, Forecast, forecast, forecast_text
 
 NANO = 10**9
+UNUSED = "Nothing of it is used yet."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def _row(meter: Meter, wish: LimitRequest | None, recent: Usage, zone: str, now:
         remaining=amount_text(meter, meter.remaining or 0),
         held=amount_text(meter, meter.held) if meter.held else "",
         forecast=found,
-        outlook=forecast_text(found, now=now, zone=zone),
+        outlook=forecast_text(found, now=now, zone=zone) if meter.used or not meter.limit else UNUSED,
         asked=amount_text(meter, wish.wanted_units) if wish else "",
         request=wish,
     )

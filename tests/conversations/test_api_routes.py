@@ -8,12 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
+from conversations.access_tokens import issue
 from conversations.database import in_database
-from conversations.models import Conversation, Generation, State, Turn, WaitingReason
+from conversations.models import ApiKey, Conversation, Generation, State, Turn, WaitingReason
 from tests.conversations.rest import Rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -126,12 +127,46 @@ async def test_it_asks_everybody_who_they_are(route: str, objects: dict[str, uui
         assert (response.status_code, response.json()["code"]) == (401, "not_authenticated"), (method, route)
 
 
-async def test_it_does_not_show_a_colleague_a_chat(
-    bob: User, objects: dict[str, uuid.UUID], rest: Rest
-) -> None:
-    from conversations.models import ApiKey
+@pytest.fixture
+def others(bob: User, charlie: User, root: User) -> dict[str, User]:
+    """A teammate, an outsider, staff without and with the permission to see the usage of all, the admin."""
+    people = {"teammate": bob, "outsider": charlie, "admin": root}
+    for name in ("clerk", "auditor"):
+        people[name] = User.objects.create_user(
+            name, f"{name}@example.org", f"{name}-password", is_staff=True
+        )
+    people["auditor"].user_permissions.add(Permission.objects.get(codename="view_usagerollup"))
+    return people
 
-    colleague = Rest((await in_database(ApiKey.create, user=bob))[1])
-    for route in OBJECT_ROUTES:
-        response = await colleague.send(methods(route)[0], fill(route, objects), BODY)
-        assert response.status_code == 404, route
+
+async def programs(person: User) -> list[Rest]:
+    """The person's programs, one with an API key and one with an access token."""
+    return [
+        Rest((await in_database(ApiKey.create, user=person))[1]),
+        Rest((await in_database(issue, person)).access),
+    ]
+
+
+@pytest.mark.parametrize("who", ["teammate", "outsider", "clerk", "auditor", "admin"])
+async def test_it_shows_nobody_else_a_chat(
+    who: str, others: dict[str, User], objects: dict[str, uuid.UUID], rest: Rest
+) -> None:
+    for program in await programs(others[who]):
+        for route in OBJECT_ROUTES:
+            for method in methods(route):
+                response = await program.send(method, fill(route, objects), BODY)
+                assert response.status_code == 404, (method, route)
+    assert (await in_database(Conversation.objects.get)).title == ""
+
+
+@pytest.mark.parametrize("who", ["teammate", "outsider", "clerk", "auditor", "admin"])
+async def test_it_answers_everybody_about_themselves(
+    who: str, others: dict[str, User], objects: dict[str, uuid.UUID], rest: Rest
+) -> None:
+    for program in await programs(others[who]):
+        for route in OWN_ROUTES:
+            if "GET" in methods(route):
+                response = await program.get(route)
+                assert response.status_code == 200, route
+                if not response.streaming:
+                    assert str(objects["conversation_id"]) not in response.content.decode()

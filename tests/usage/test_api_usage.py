@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from billing.accounts import join_group, set_timezone
 from billing.models import BillingGroup, LedgerEntry
+from conversations.access_tokens import issue
 from conversations.database import in_database
 from conversations.models import ApiKey, Conversation
 from tests.conversations.rest import Rest
@@ -29,6 +30,11 @@ ENDPOINTS = ("usage/", "usage/summary/", "usage/entries/", "usage/export.csv", "
 
 async def program(user: User) -> Rest:
     return Rest((await in_database(ApiKey.create, user=user))[1])
+
+
+async def programs(user: User) -> list[Rest]:
+    """With an API key, and with an access token."""
+    return [await program(user), Rest((await in_database(issue, user)).access)]
 
 
 @pytest.fixture
@@ -195,10 +201,12 @@ async def test_it_shows_others_only_with_the_permission(
 ) -> None:
     query = {name: value.replace("ALICE", str(alice.pk)) for name, value in query.items()}
     for person in (alice, bob, charlie, clerk):  # the owner too: others are asked for
-        answer = await (await program(person)).get(path, **query)
-        assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied"), person
+        for one in await programs(person):
+            answer = await one.get(path, **query)
+            assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied"), person
     for person in (auditor, root):
-        assert (await (await program(person)).get(path, **query)).status_code == 200, person
+        for one in await programs(person):
+            assert (await one.get(path, **query)).status_code == 200, person
     assert (await Rest().get(path, **query)).status_code == 401
 
 

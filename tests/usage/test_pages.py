@@ -58,6 +58,22 @@ def test_it_shows_what_was_used_and_where_it_went(page: Client, alice: User, cha
     assert f'href="/c/{chat.pk}/">Tides' in shown
 
 
+def test_it_says_what_a_sum_of_money_leaves_out(page: Client, alice: User, chat: Conversation) -> None:
+    call(alice, conversation_id=chat.pk, tokens=(3000, 1000))
+    call(alice, conversation_id=chat.pk, model="nowhere:unpriced")
+    assert re.search(r"\$0\.\d+ \+ 1 unpriced", text(page))
+
+
+def test_it_names_each_budget_by_its_period(page: Client, alice: User, chat: Conversation) -> None:
+    set_budget(scope="user", scope_id=alice.pk, unit="tokens", limit_units=9_000, period="week")
+    call(alice, conversation_id=chat.pk)
+    shown = text(page)
+    assert "<h3>Your budget today</h3>" in shown
+    assert "<h3>Your budget this week</h3>" in shown
+    set_budget(scope="everyone", unit="tokens", limit_units=9_000, period="month")
+    assert "Nothing of it is used yet." in text(page)
+
+
 def test_it_keeps_what_the_house_bears_apart(page: Client, alice: User, chat: Conversation) -> None:
     call(alice, conversation_id=chat.pk, tokens=(300, 200), bearer="house")
     shown = text(page)
