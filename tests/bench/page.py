@@ -18,6 +18,7 @@ from playwright.sync_api import Browser
 
 from tests.bench.markdown_upstream import CHUNKS_PER_SECOND, TOKENS, answer_text
 from tests.bench.page_browser import Reader, chromium, reader
+from tests.bench.page_floor import scrolling_floor, streaming_floor
 from tests.bench.page_lighthouse import lighthouse
 from tests.bench.page_seed import LONG_MODEL
 from tests.bench.processes import ROOT, Child
@@ -26,6 +27,7 @@ from tests.bench.report import Target, percentile
 
 DEMO = "demo:500-200-20"
 SLOW_FRAME_MS = 50
+FLOOR_STEPS = 150
 ROUND_TRIP_MS = 200
 MIB = 1024 * 1024
 
@@ -46,8 +48,10 @@ class Bench:
 
     # --- The long answer ----------------------------------------------------------
 
-    def long_answer(self, who: Reader) -> None:
-        """10,000 tokens of Markdown in 25 s, in a conversation of its own."""
+    def long_answer(self, who: Reader, floor_path: str) -> None:
+        """10,000 tokens of Markdown in 25 s, in a conversation of its own; before it as plain text."""
+        floor = streaming_floor(who, floor_path, LONG_MODEL, SLOW_FRAME_MS)
+        self.note(f"floor, the same stream as plain text: {floor.line()}")
         who.open()
         heap = who.heap_bytes()
         who.forget()
@@ -55,7 +59,7 @@ class Bench:
         who.until("streaming")
         started, before = time.monotonic(), who.metrics()
         peak = 0.0
-        while who.page.locator(".answer[aria-busy=true]").count():
+        while who.count(".answer[aria-busy=true]"):
             time.sleep(1)
             peak = max(peak, who.metrics()["JSHeapUsedSize"])
         seconds, after = time.monotonic() - started, who.metrics()
@@ -83,7 +87,12 @@ class Bench:
         self.hold("long answer: replaced at the end", who.page.locator("[data-replaced]").count(), 0)
         who.page.reload()
         who.page.locator("html[data-ready]").wait_for(state="attached")
-        self.hold("long answer: differs from the page after a reload", int(who.settled() != shown), 0)
+        again = who.settled()
+        self.hold("long answer: differs from the page after a reload", int(again != shown), 0)
+        if again != shown:
+            pairs = enumerate(zip(shown, again, strict=False))
+            at = max(60, next((at for at, (one, other) in pairs if one != other), 60))
+            self.note(f"streamed: …{shown[at - 60 : at + 60]!r}…, reloaded: …{again[at - 60 : at + 60]!r}…")
 
     # --- The first word -------------------------------------------------------------
 
@@ -119,19 +128,21 @@ class Bench:
             opened.append(max(found["readyAt"], found["largestPaintAt"]))
         self.hold(f"{2 * turns} messages: open", percentile(opened, 0.5), 1000, "ms")
         self.note(f"opened in {', '.join(f'{ms:.0f}' for ms in opened)} ms")
+        floor = scrolling_floor(who, FLOOR_STEPS, SLOW_FRAME_MS)
+        self.note(f"floor, plain paragraphs under the same wheel: {floor.line()}")
+        who.open(path)
+        who.settled()
         who.forget()
         who.page.mouse.move(640, 400)
         scrolled = 0
-        while who.page.locator(".thread .turn").count() < min(turns, 400):
-            who.page.mouse.wheel(0, -500)
-            scrolled += 500
-            time.sleep(0.03)
+        while who.count(".thread .turn") < min(turns, 400):
+            scrolled += who.wheel_up(1)
         found = who.probe()
         tasks = [task["duration"] for task in found["tasks"]]
         slow = sum(frame > SLOW_FRAME_MS for frame in found["frames"])
         self.hold(f"{2 * turns} messages: tasks over 50 ms while scrolling", len(tasks), 0)
         self.note(
-            f"scrolled {scrolled} px up, to {who.page.locator('.thread .turn').count()} questions; "
+            f"scrolled {scrolled} px up, to {who.count('.thread .turn')} questions; "
             f"{slow} of {len(found['frames'])} frames over 50 ms"
             + (f", longest tasks {', '.join(f'{ms:.0f}' for ms in sorted(tasks)[-5:])} ms" if tasks else "")
         )
@@ -181,7 +192,7 @@ def measure(bench: Bench, browser: Browser, running: Product, given: argparse.Na
     wanted = given.only.split(",")
     with reader(browser, base, session) as who:
         if "answer" in wanted:
-            bench.long_answer(who)
+            bench.long_answer(who, running.seeded["floor"])
         if "word" in wanted:
             bench.first_word(who, given.samples, "near")
         if "conversation" in wanted:

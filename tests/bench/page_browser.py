@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +14,28 @@ from tests.browser import ARGUMENTS, find_chromium
 
 PROBE = Path(__file__).with_name("page_probe.js")
 WAIT_MS = 120_000
+WHEEL_PX = 500
+WHEEL_PAUSE_SECONDS = 0.03
 # Nothing of the page changes any more: colours and formulas have come, which wait for idle moments.
 SETTLED = """async () => {
   const idle = () => new Promise((done) => setTimeout(done, 700));
-  for (let before = ""; before !== document.querySelector(".thread").innerHTML; await idle()) {
+  const plain = [
+    "pre:not(:has(.code-bar))",
+    "pre:has([class*=language-]):not(:has([class^=hljs]))",
+    ".math:not(:has(math))",
+  ];
+  const bare = () => document.querySelector(`.thread .prose :is(${plain})`);
+  for (let before = ""; before !== document.querySelector(".thread").innerHTML || bare(); await idle()) {
     before = document.querySelector(".thread").innerHTML;
   }
-  return document.querySelector(".thread .turn:last-child .prose").innerHTML;
+  const shown = document.querySelector(".thread .turn:last-child .prose").cloneNode(true);
+  for (const element of shown.querySelectorAll("*")) {
+    // The order in which attributes came is no difference.
+    const attributes = [...element.attributes].sort((one, other) => (one.name < other.name ? -1 : 1));
+    for (const one of attributes) element.removeAttributeNode(one);
+    for (const one of attributes) element.setAttributeNode(one);
+  }
+  return shown.innerHTML;
 }"""
 
 
@@ -67,6 +83,19 @@ class Reader:
     def forget(self) -> None:
         """What the probe has noted so far."""
         self.page.evaluate("() => Object.assign(probe, { painted: [], frames: [], tasks: [] })")
+
+    def count(self, selector: str) -> int:
+        """By the browser's own query: a locator looks through the whole page, and the page waits for it."""
+        script = "selector => document.querySelectorAll(selector).length"
+        counted: int = self.page.evaluate(script, selector)
+        return counted
+
+    def wheel_up(self, steps: int) -> int:
+        """Pixels scrolled."""
+        for _ in range(steps):
+            self.page.mouse.wheel(0, -WHEEL_PX)
+            time.sleep(WHEEL_PAUSE_SECONDS)
+        return steps * WHEEL_PX
 
     def metrics(self) -> dict[str, float]:
         found = self.tools.send("Performance.getMetrics")["metrics"]

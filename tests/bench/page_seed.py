@@ -1,7 +1,8 @@
 """Fills the product's database for the benchmark of the page; run in a process of its own.
 
 ``python -m tests.bench.page_seed TURNS`` registers the model of the long answer and makes a person with a
-conversation of ``TURNS`` questions and answers; prints ``{"session": cookie, "long": path}``.
+conversation of ``TURNS`` questions and answers; prints ``{"session": cookie, "long": path, "floor": path}``,
+the floor's being empty.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def fill(turns: int) -> dict[str, Any]:
     from django.contrib.auth.models import User
     from django.test import Client
 
+    from conversations.models import Conversation
     from llm.models import ModelProfile
 
     out = io.StringIO()
@@ -38,6 +40,7 @@ def fill(turns: int) -> dict[str, Any]:
     return {
         "session": client.cookies[settings.SESSION_COOKIE_NAME].value,
         "long": f"/c/{_conversation(user, turns)}/",
+        "floor": f"/c/{Conversation.objects.create(owner=user).pk}/",
     }
 
 
