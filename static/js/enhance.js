@@ -2,10 +2,10 @@
 // What is added to a finished block: colours and a copy button on code, formulas on maths. Done when the
 // browser is idle, with chunks that are loaded when the first such block appears.
 
-import { fragment, sanitise } from "./sanitise.js";
+import { SLICE_MS, idle } from "./slices.js";
 
 // Colouring a longer block would hold up the page for too long.
-const HIGHLIGHT_LIMIT_CHARACTERS = 30_000;
+const HIGHLIGHT_LIMIT_CHARACTERS = 16_000;
 
 /** What each enhanced element was made from: a patch with the same source leaves it alone.
  * @type {WeakMap<Element, string>} */
@@ -15,11 +15,24 @@ const sources = new WeakMap();
 const queue = [];
 let scheduled = false;
 
-const whenIdle = /** @type {(work: (deadline: { timeRemaining: () => number }) => void) => void} */ (
-  "requestIdleCallback" in globalThis
-    ? (work) => requestIdleCallback(work, { timeout: 1000 })
-    : (work) => setTimeout(() => work({ timeRemaining: () => 8 }), 30)
-);
+/** A chunk that is loaded once; what it takes to set it up and its first use are tasks of their own.
+ * @template T @param {() => Promise<T>} load @returns {() => Promise<T>} */
+function once(load) {
+  /** @type {Promise<T> | null} */
+  let found = null;
+  return () => (found ??= load().then(async (chunk) => {
+    await idle();
+    return chunk;
+  }));
+}
+
+const colours = once(async () => {
+  const chunk = await import("./highlight.js");
+  await idle();
+  await chunk.prepare();
+  return chunk;
+});
+const maths = once(() => import("./maths.js"));
 
 /** Whether a patched-in element would only undo what was added to the old one. @param {Element} old @param {Element} fresh */
 export function isEnhancedFrom(old, fresh) {
@@ -41,18 +54,18 @@ export function enhance(nodes) {
   schedule();
 }
 
-function schedule() {
-  if (scheduled || !queue.length) return;
+async function schedule() {
+  if (scheduled) return;
   scheduled = true;
-  whenIdle(async (deadline) => {
-    while (queue.length) {
+  while (queue.length) {
+    await idle();
+    const end = performance.now() + SLICE_MS;
+    while (queue.length && performance.now() < end) {
       const element = queue.shift();
       if (element?.isConnected && !sources.has(element)) await one(element).catch(() => {});
-      if (deadline.timeRemaining() < 2) break;
     }
-    scheduled = false;
-    schedule();
-  });
+  }
+  scheduled = false;
 }
 
 /** @param {Element} element */
@@ -78,17 +91,16 @@ async function code(pre) {
   bar.append(name, button);
   pre.append(bar);
   if (!language || source.length > HIGHLIGHT_LIMIT_CHARACTERS) return;
-  const { highlight } = await import("./highlight.js");
-  const html = highlight(source, language);
+  const { highlight, spans } = await colours();
   // The text may have grown while the chunk was loading.
-  if (html === null || element.textContent !== source) return;
-  element.replaceChildren(fragment(sanitise(html)));
+  const html = element.textContent === source ? highlight(source, language) : null;
+  if (html !== null) element.replaceChildren(spans(html));
 }
 
 /** @param {Element} element */
 async function math(element) {
   const source = element.textContent ?? "";
   sources.set(element, source);
-  const { formula } = await import("./maths.js");
+  const { formula } = await maths();
   if (element.textContent === source) formula(source, element, element.classList.contains("math-display"));
 }

@@ -2,10 +2,10 @@
 // Older turns of a long conversation: loaded when the reader comes near them, or asks.
 
 import { request } from "./server.js";
+import { SLICE_MS, nextFrame } from "./slices.js";
 
 const NEAR = "600px 0px 0px 0px";
 const LEFT_THE_END_PX = 200;
-const SHOWN_A_FRAME = 5;
 
 export class Older {
   /**
@@ -34,11 +34,15 @@ export class Older {
     page.scroller.addEventListener("scroll", begin, { passive: true });
   }
 
-  /** A few in each frame, the latest first: all at once would hold up the scrolling. @param {any[]} turns @param {Element} around */
+  /** A few between two frames, the latest first: all at once would hold up the scrolling. @param {any[]} turns @param {Element} around */
   async #show(turns, around) {
-    for (let end = turns.length; end > 0; end -= SHOWN_A_FRAME) {
-      this.page.show(turns.slice(Math.max(0, end - SHOWN_A_FRAME), end), around);
-      await new Promise((done) => requestAnimationFrame(done));
+    for (let end = turns.length; end > 0; ) {
+      const started = performance.now();
+      do {
+        end -= 1;
+        this.page.show([turns[end]], around);
+      } while (end > 0 && performance.now() - started < SLICE_MS);
+      await nextFrame();
     }
   }
 

@@ -14,6 +14,8 @@ export class StickToBottom {
     this.keeper = 0;
     /** Whether the view stood at the end before them; null while there are none. @type {boolean | null} */
     this.wasPinned = null;
+    /** Puts what is kept where it belongs. */
+    this.correct = () => {};
     this.lastTop = scroller.scrollTop;
     this.lastHeight = scroller.scrollHeight;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
@@ -51,6 +53,8 @@ export class StickToBottom {
    * @param {Element} element @param {() => void} change
    */
   keep(element, change) {
+    // The last frame may have moved it, and an earlier change has not answered yet.
+    this.correct();
     // The browser's own anchoring would answer the same change once more.
     this.scroller.style.overflowAnchor = "none";
     const keeper = (this.keeper += 1);
@@ -59,19 +63,23 @@ export class StickToBottom {
     let wanted = element.getBoundingClientRect().top;
     let top = this.scroller.scrollTop;
     change();
-    // What comes near is laid out only now, in the next frames: its real height is another.
-    const settle = (/** @type {number} */ frames) => {
-      // A later change has taken over.
-      if (keeper !== this.keeper) return;
+    this.correct = () => {
       wanted -= this.scroller.scrollTop - top;
       this.scroller.scrollTop += element.getBoundingClientRect().top - wanted;
       top = this.scroller.scrollTop;
       this.lastTop = top;
       this.lastHeight = this.scroller.scrollHeight;
+    };
+    // What comes near is laid out only now, in the next frames: its real height is another.
+    const settle = (/** @type {number} */ frames) => {
+      // A later change has taken over.
+      if (keeper !== this.keeper) return;
+      this.correct();
       if (frames > 0) {
         requestAnimationFrame(() => settle(frames - 1));
         return;
       }
+      this.correct = () => {};
       this.scroller.style.overflowAnchor = "";
       this.pinned = this.wasPinned === true && this.#distance < NEAR_PX;
       this.wasPinned = null;

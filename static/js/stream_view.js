@@ -14,6 +14,10 @@ const markdown = createMarkdown();
 // Rendering may take at most this share of the time; slow machines get fewer, larger steps.
 const RENDER_SHARE = 0.2;
 const LONGEST_INTERVAL_MS = 250;
+// Of the last steps the cheapest tells what one takes: others were held up by something else.
+const COSTS_KEPT = 3;
+// What has piled up, as in a tab that was hidden, is shown in steps: more than any model writes in a frame.
+const MOST_CHARACTERS_A_STEP = 4000;
 
 const MORPH_OPTIONS = {
   /** @param {HTMLElement} old @param {HTMLElement} fresh */
@@ -44,6 +48,8 @@ export class StreamView {
   pending = "";
   frame = 0;
   notBefore = 0;
+  /** What the last steps took. @type {number[]} */
+  costs = [];
   /** Nodes of the settled blocks: the tail begins behind them. */
   settledNodes = 0;
   /** The page's HTML as it was written, to compare with the server's at the end. */
@@ -66,6 +72,7 @@ export class StreamView {
     this.pending = "";
     this.frame = 0;
     this.notBefore = 0;
+    this.costs = [];
     this.settledNodes = 0;
     this.settledHtml = "";
     this.tailHtml = "";
@@ -90,16 +97,17 @@ export class StreamView {
       return;
     }
     const started = performance.now();
-    this.flush();
-    const cost = performance.now() - started;
-    this.notBefore = now + Math.min(LONGEST_INTERVAL_MS, cost / RENDER_SHARE);
+    this.flush(MOST_CHARACTERS_A_STEP);
+    this.costs = [...this.costs.slice(1 - COSTS_KEPT), performance.now() - started];
+    this.notBefore = now + Math.min(LONGEST_INTERVAL_MS, Math.min(...this.costs) / RENDER_SHARE);
+    if (this.pending) this.push("");
   }
 
-  /** Show what is pending now. */
-  flush() {
-    const added = this.pending;
+  /** Show what is pending now. @param {number} [most] characters of it */
+  flush(most = Infinity) {
+    const added = this.pending.slice(0, most);
     if (!added) return;
-    this.pending = "";
+    this.pending = this.pending.slice(added.length);
     const hadText = this.splitter.text !== "";
     if (!this.#growFence(added)) this.#render(added);
     this.onFlush(hadText);

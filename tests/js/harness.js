@@ -1,4 +1,5 @@
 // What the browser's pages render with, put where a test can call it. Built by the tests alone.
+import { highlight, prepare, spans } from "../../static/js/highlight.js";
 import { fragment, sanitise } from "../../static/js/sanitise.js";
 import { StreamView } from "../../static/js/stream_view.js";
 import { createMarkdown } from "../../static/js/markdown.js";
@@ -60,6 +61,18 @@ globalThis.harness = {
     streamed(text, size, () => dangers().forEach((danger) => found.add(danger)));
     return [...found].map((danger) => `${text.slice(0, 80)} -> ${danger}`);
   }),
+  /** Sources whose coloured nodes are not what the sanitised colours would be, or not the source. */
+  miscoloured: async (sources, language) => {
+    await prepare();
+    return sources.filter((source) => {
+      const html = highlight(source, language);
+      const [made, expected] = [document.createElement("div"), document.createElement("div")];
+      made.append(spans(html));
+      expected.append(fragment(sanitise(html)));
+      expected.normalize();
+      return made.textContent !== source || !made.isEqualNode(expected);
+    });
+  },
   StreamView,
   stage,
 };

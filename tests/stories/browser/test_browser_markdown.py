@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,37 @@ async def test_it_fetches_nothing_at_any_prefix_of_an_answer_that_leaks(page: Pa
     texts = exfiltration_texts()
     assert len(texts) > 80
     assert await call(page, "attack", [text for text in texts if len(text) < 1_000], 1) == []
+
+
+@pytest.mark.parametrize("language", ["python", "html", "javascript", "markdown", "php"])
+async def test_it_colours_code_as_nodes_of_nothing_but_its_text(page: Page, language: str) -> None:
+    sources = [
+        'def f(x: int) -> str:\n    """<b> & \'quoted\' """\n    return f"{x} &amp; <"  # > &#x27;\n',
+        "<script>alert(1)</script><img src=x onerror='alert(2)'><span class=\"a\">&lt;</span></span>",
+        '</span><span class="x"> `${a > b && \'<i>\'}` <?php echo "<p>"; ?>',
+        ANSWER,
+    ]
+    assert await call(page, "miscoloured", sources, language) == []
+
+
+async def test_it_catches_up_in_steps_when_much_has_piled_up(page: Page) -> None:
+    shown = await page.evaluate(
+        """async (text) => {
+             const { StreamView, stage } = window.harness;
+             const frame = () => new Promise((done) => requestAnimationFrame(done));
+             const steps = [];
+             const view = new StreamView(stage, { onFlush: () => steps.push(view.splitter.text.length) });
+             view.push(text);
+             while (view.pending) await frame();
+             view.finish(text, '');
+             return { steps, whole: view.splitter.text === text };
+           }""",
+        "One **paragraph** of an answer. 😀\n\n" * 600,
+    )
+    assert shown["whole"] is True
+    steps = [0, *shown["steps"]]
+    assert len(steps) > 4
+    assert max(after - before for before, after in pairwise(steps)) <= 4_001
 
 
 async def test_it_keeps_the_selection_while_the_text_grows(page: Page) -> None:
