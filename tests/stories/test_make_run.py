@@ -4,6 +4,7 @@ import contextlib
 import http.cookiejar
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -17,9 +18,12 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
+from django.db import connection
+from pytest_django import DjangoDbBlocker
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
+from chatsite.data_folder import FolderLock
 from tests.stories.launched import LAUNCHER, MAKE_RUN, ROOT, LaunchedSite
 
 pytestmark = pytest.mark.story
@@ -37,12 +41,34 @@ def sites() -> Iterator[list[LaunchedSite]]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaunchedSite]:
-    """One site for the stories that only look at it."""
+    """One site for the stories that leave it as it was; its first start made everything."""
     folder = tmp_path_factory.mktemp("site") / "data"
     site = LaunchedSite(folder, CHATSITE_ADMIN_PASSWORD=PASSWORD)
     site.wait_until_ready()
     yield site
     site.stop()
+
+
+@pytest.fixture(scope="session")
+def tables(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Path | None:
+    """A database with all tables: what a start does that finds none is shown by the first stories."""
+    copy = tmp_path_factory.mktemp("tables") / "chatsite.sqlite3"
+    with django_db_blocker.unblock():
+        if connection.vendor != "sqlite":
+            return None
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM INTO %s", [str(copy)])
+    return copy
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tables: Path | None) -> Path:
+    """A data folder that has been used before."""
+    if tables is not None:
+        shutil.copy(tables, tmp_path / tables.name)
+    return tmp_path
 
 
 def fetch(url: str) -> tuple[int, str]:
@@ -142,58 +168,56 @@ def test_it_lets_commands_run_beside_it(running: LaunchedSite) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_it_leaves_no_process_when_the_launcher_is_killed(tmp_path: Path, sites: list[LaunchedSite]) -> None:
-    site = LaunchedSite(tmp_path)
+def test_it_leaves_no_process_when_the_launcher_is_killed(folder: Path, sites: list[LaunchedSite]) -> None:
+    site = LaunchedSite(folder)
     sites.append(site)
     site.wait_until_ready()
     assert len(site.processes()) >= 5
     site.launcher.kill()
     assert site.wait_until_gone() == []
-
     # The next one may start at once: the lock went with the last process.
-    again = LaunchedSite(tmp_path)
-    sites.append(again)
-    again.wait_until_ready()
+    FolderLock(folder).take(wait_seconds=0)
 
 
-def test_it_stops_when_make_is_killed(tmp_path: Path, sites: list[LaunchedSite]) -> None:
-    site = LaunchedSite(tmp_path, command=MAKE_RUN)
+def test_it_stops_when_make_is_killed(folder: Path, sites: list[LaunchedSite]) -> None:
+    site = LaunchedSite(folder, command=MAKE_RUN)
     sites.append(site)
     site.wait_until_ready()
     site.process.kill()
     assert site.wait_until_gone() == []
 
 
-def test_it_waits_for_the_remains_of_a_killed_launcher(tmp_path: Path, sites: list[LaunchedSite]) -> None:
-    site = LaunchedSite(tmp_path)
+def test_it_waits_for_the_remains_of_a_killed_launcher(folder: Path, sites: list[LaunchedSite]) -> None:
+    site = LaunchedSite(folder)
     sites.append(site)
     site.wait_until_ready()
     # A web process that cannot answer SIGTERM keeps the guard busy until it kills it.
     site.find("uvicorn").suspend()
     site.launcher.kill()
-    again = LaunchedSite(tmp_path)
+    again = LaunchedSite(folder)
     sites.append(again)
     again.wait_until_ready()
     assert sum("uvicorn" in " ".join(process.cmdline()) for process in again.processes()) == 1
 
 
-@pytest.mark.parametrize("word", ["uvicorn", "celery", "valkey-server"])
-def test_it_restarts_a_process_that_died(word: str, tmp_path: Path, sites: list[LaunchedSite]) -> None:
-    site = LaunchedSite(tmp_path)
-    sites.append(site)
-    address = site.wait_until_ready()
-    victim = site.find(word)
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [("uvicorn", "web process"), ("celery", "worker"), ("valkey-server", "embedded Valkey")],
+)
+def test_it_restarts_a_process_that_died(word: str, name: str, running: LaunchedSite) -> None:
+    address = running.wait_until_ready()
+    victim = running.find(word)
     if word == "valkey-server":
-        with redis.Redis.from_url((tmp_path / "redis_url").read_text()) as client:
+        with redis.Redis.from_url((running.folder / "redis_url").read_text()) as client:
             client.set("kept", "yes")
     victim.kill()
-    site.wait_for(r"ended \(killed by SIGKILL\); starting it again in 0\.5 s")
-    assert wait_for_other(site, word, victim).is_running()
+    running.wait_for(rf"The {name} ended \(killed by SIGKILL\); starting it again in 0\.5 s")
+    assert wait_for_other(running, word, victim).is_running()
     if word == "uvicorn":
         wait_for_answer(f"{address}/healthz")
     if word == "valkey-server":
         patience = Retry(ConstantBackoff(0.05), 200)
-        with redis.Redis.from_url((tmp_path / "redis_url").read_text(), retry=patience) as client:
+        with redis.Redis.from_url((running.folder / "redis_url").read_text(), retry=patience) as client:
             assert client.get("kept") == b"yes"
 
 
@@ -236,8 +260,10 @@ def test_it_refuses_what_is_no_port(port: str, tmp_path: Path, sites: list[Launc
     site.wait_for(r"PORT must be a number from 0 to 65535")
 
 
-def test_it_stops_on_sigterm_and_during_the_start(tmp_path: Path, sites: list[LaunchedSite]) -> None:
-    first = LaunchedSite(tmp_path / "a")
+def test_it_stops_on_sigterm_and_during_the_start(
+    tmp_path: Path, folder: Path, sites: list[LaunchedSite]
+) -> None:
+    first = LaunchedSite(folder)
     sites.append(first)
     first.wait_until_ready()
     first.process.terminate()
@@ -274,9 +300,9 @@ def test_it_says_when_no_valkey_or_redis_is_there(tmp_path: Path, sites: list[La
     site.wait_for(r"No Valkey or Redis server was found\. Install one")
 
 
-def test_it_uses_the_redis_that_is_named(tmp_path: Path, sites: list[LaunchedSite], redis_url: str) -> None:
-    site = LaunchedSite(tmp_path, REDIS_URL=redis_url)
+def test_it_uses_the_redis_that_is_named(folder: Path, sites: list[LaunchedSite], redis_url: str) -> None:
+    site = LaunchedSite(folder, REDIS_URL=redis_url)
     sites.append(site)
     address = site.wait_until_ready()
-    assert not (tmp_path / "valkey").exists()
+    assert not (folder / "valkey").exists()
     assert fetch(f"{address}/readyz")[0] == 200

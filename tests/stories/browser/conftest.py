@@ -7,15 +7,18 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from django.contrib.auth.models import User
-from playwright.async_api import Browser, ConsoleMessage, Error, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Error, Page, Playwright, async_playwright
 
 from tests.browser import ARGUMENTS
 from tests.stories.browser.chat import Chat
 from tests.stories.site import ROOT, Site, Web
+
+FOLDER = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
@@ -54,12 +57,50 @@ def web(served: Web, transactional_db: None) -> Iterator[Web]:
     print(served.read_log()[before:])
 
 
-@pytest_asyncio.fixture
-async def browser(chromium: str) -> AsyncIterator[Browser]:
+class Chromiums:
+    """One Chromium for all stories of this process, for starting it takes longer than most of them."""
+
+    def __init__(self, playwright: Playwright, program: str) -> None:
+        self._playwright = playwright
+        self._program = program
+        self._running: Browser | None = None
+
+    async def get(self) -> Browser:
+        """The running one, or a new one where a story has made it crash."""
+        if self._running is None or not self._running.is_connected():
+            self._running = await self._playwright.chromium.launch(
+                executable_path=self._program, args=ARGUMENTS
+            )
+        return self._running
+
+    async def close(self) -> None:
+        if self._running is not None:
+            await self._running.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of them run in one event loop, in which their Chromium lives."""
+    for item in items:
+        if FOLDER in item.path.parents and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromiums(chromium: str) -> AsyncIterator[Chromiums]:
     async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield started
-        await started.close()
+        made = Chromiums(playwright, chromium)
+        yield made
+        await made.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(chromiums: Chromiums) -> AsyncIterator[Browser]:
+    """One that nobody has used: each context has cookies, stores and caches of its own."""
+    running = await chromiums.get()
+    assert running.contexts == []
+    yield running
+    for context in running.contexts:
+        await context.close()
 
 
 class Complaints(list[str]):
@@ -84,7 +125,7 @@ def complaints() -> Iterator[Complaints]:
     assert not found
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def chat(browser: Browser, web: Web, alice: User, complaints: Complaints) -> AsyncIterator[Chat]:
     """Alice's browser, signed in, on the page of a new chat."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")

@@ -34,7 +34,7 @@ PARAMS = [
 ]
 
 
-@pytest_asyncio.fixture(params=PARAMS)
+@pytest_asyncio.fixture(params=PARAMS, loop_scope="session")
 async def chat(
     request: pytest.FixtureRequest, browser: Browser, web: Web, alice: User, complaints: Complaints
 ) -> AsyncIterator[Chat]:

@@ -40,7 +40,7 @@ def harness(bundle: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser, harness: Path, complaints: Complaints) -> AsyncIterator[Page]:
     context = await browser.new_context()
     made = await context.new_page()

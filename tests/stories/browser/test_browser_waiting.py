@@ -45,7 +45,7 @@ def falling(django_db_setup: None, bundle: None, tmp_path_factory: pytest.TempPa
         print(made.logs())
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def standing_in(
     browser: Browser, falling: Web, transactional_db: None, alice: User, complaints: Complaints
 ) -> AsyncIterator[Chat]:
