@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -15,7 +14,6 @@ from billing.errors import InvalidAmount
 from billing.models import LedgerEntry
 
 LARGEST_PAGE = 500
-_EXPORTED_AT_ONCE = 500
 _BEFORE = "(billing_ledgerentry.local_day, billing_ledgerentry.id) < (%s, %s)"
 
 
@@ -101,12 +99,3 @@ def _read_cursor(text: str) -> tuple[date, UUID]:
         return date.fromisoformat(day), UUID(key)
     except ValueError:
         raise InvalidAmount(f"{text!r} is not a cursor") from None
-
-
-def all_entries(asked: EntriesAsked) -> Iterator[LedgerEntry]:
-    """Every entry, in the same order, for exports: a query per 500, never all of them in memory."""
-    cursor: str | None = ""
-    while cursor is not None:
-        page = entries_page(asked, after=cursor, limit=_EXPORTED_AT_ONCE)
-        yield from page.entries
-        cursor = page.next_cursor

@@ -36,10 +36,6 @@ class Histogram:
     def calls(self) -> int:
         return sum(calls for _, calls in self.buckets)
 
-    @property
-    def mean_ms(self) -> int | None:
-        return self.total_ms // self.calls if self.calls else None
-
     def percentile(self, percent: float) -> int | None:
         """The bound within which ``percent`` of the calls lie, interpolated; None without calls.
 

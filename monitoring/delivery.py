@@ -52,7 +52,10 @@ def _deliver(notice: Notice, now: datetime) -> bool:
     own = Notice.objects.filter(pk=notice.pk)
     try:
         send(notice.channel, message_of(notice))
-    except DeliveryFailed as error:
+    except Exception as error:
+        # Whatever one notice cannot be sent for must not keep the others back.
+        if not isinstance(error, DeliveryFailed):
+            logger.exception("an alert could not be sent")
         pause = PAUSES_SECONDS[min(notice.tries, len(PAUSES_SECONDS) - 1)]
         own.update(last_error=str(error)[:200], claimed_until=now + timedelta(seconds=pause))
         logger.warning(

@@ -8,7 +8,7 @@ it draws: the chart itself is hidden from screen readers, which get one sentence
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
@@ -108,24 +108,6 @@ def bar_chart(
     )
 
 
-def line_chart(
-    labels: Sequence[str],
-    lines: Sequence[tuple[str, str, Sequence[int | None]]],
-    *,
-    amount_text: Callable[[int], str],
-) -> Chart:
-    """Lines of (series, label, values) over the same labels; None leaves a gap out."""
-    top, ticks = scale(max((value or 0 for _, _, values in lines for value in values), default=0))
-    return Chart(
-        max(len(labels), 1) * STEP,
-        (),
-        tuple(Line(series, label, _points(values, top)) for series, label, values in lines),
-        _y_labels(ticks, top, amount_text),
-        _x_labels(labels),
-        tuple(_y(tick, top) for tick in ticks),
-    )
-
-
 def moving_average(amounts: Sequence[int], periods: int = TREND_PERIODS) -> list[int | None]:
     """The mean of each period and those before it, up to ``periods`` of them, rounded down.
 
@@ -184,18 +166,6 @@ def shares(rows: Sequence[tuple[str, int, str, str]], *, whole: int | None = Non
         )
         for label, amount, href, detail in rows
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class Sparkline:
-    points: str
-    width: int = field(default=HEIGHT)
-
-
-def sparkline(amounts: Sequence[int]) -> Sparkline:
-    """A line without axes, from nothing to the highest amount."""
-    highest = max([*amounts, 1])
-    return Sparkline(_points(list(amounts), highest), max(len(amounts), 1) * STEP)
 
 
 def _parts(number: int, amounts: Sequence[int], series: Sequence[str], top: int) -> list[Part]:

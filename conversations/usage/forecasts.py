@@ -44,8 +44,8 @@ def forecast(meter: Meter, *, now: datetime, zone: str, recent_units: int = 0) -
     if meter.used <= 0 or elapsed * SOONEST_SHARE < whole:
         return Forecast("unknown")
     # Integers all the way: micro-seconds and units, no rounding but the last one.
-    used_in_us = _us(elapsed) * left // meter.used
-    empty_at = now + min(timedelta(microseconds=used_in_us), FAR)
+    used_in_us = min(_us(elapsed) * left // meter.used, _us(FAR))
+    empty_at = now + timedelta(microseconds=used_in_us)
     if empty_at < meter.resets_at:
         return Forecast("runs_out", empty_at=empty_at)
     return Forecast("lasts", percent=meter.used * 100 * _us(whole) // (_us(elapsed) * meter.limit))

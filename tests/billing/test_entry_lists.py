@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from billing import entries
-from billing.entry_lists import EntriesAsked, all_entries, entries_page
+from billing.entry_lists import EntriesAsked, entries_page
 from billing.errors import InvalidAmount
 from tests.billing import play
+from tests.billing.entry_pages import all_entries
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from billing.errors import BucketSuspended, BudgetExceeded
 from billing.holds import place_hold
 from billing.models import Bucket, Posting
 from billing.previews import preview_hold
-from billing.self_checks import Drift, check_buckets, check_touched
+from billing.self_checks import Drift, check_buckets, check_touched, touched_buckets
 from tests.billing import play
 from tests.billing.corruption import execute, unguarded
 
@@ -95,3 +95,13 @@ def test_a_large_bucket_is_opened_as_soon_as_it_is_right(monkeypatch: pytest.Mon
     Bucket.objects.update(suspended_at=play.NOON)
     assert check_touched(now=SOON).lifted == 1
     assert Bucket.objects.get().suspended_at is None
+
+
+def test_of_very_many_buckets_each_has_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(self_checks, "MOST_BUCKETS", 1)
+    for user_id in (1, 2):
+        play.budget(100_000, scope_id=str(user_id))
+        play.spend(user_id)
+    passes = [touched_buckets(since=play.NOON) for _ in range(50)]
+    assert {len(found) for found in passes} == {1}
+    assert len({found[0] for found in passes}) == 2

@@ -13,12 +13,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from billing import accounts, usage_queries
-from billing.entry_lists import EntriesAsked, all_entries
+from billing.entry_lists import EntriesAsked
 from billing.models import PendingRollup, SiteDayRollup
 from billing.rollups import fold_pending
 from billing.usage_queries import Asked, Usage
 from billing.usage_sums import period_start
 from tests.billing import play
+from tests.billing.entry_pages import all_entries
 from tests.billing.usage_lines import CALLS, CHATS, FROM, Call, Line, grouped, nonzero, play_calls, sums, told
 
 pytestmark = pytest.mark.django_db

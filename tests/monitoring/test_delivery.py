@@ -220,3 +220,13 @@ def test_a_web_process_delivers_what_a_worker_died_over(now: datetime, receiver:
     dead_workers.update(claimed_until=now - timedelta(seconds=1))
     look()
     assert [message["event"] for message, _ in receiver.got] == ["opened"]
+
+
+def test_a_channel_that_is_set_up_wrongly_keeps_no_other_from_telling(
+    now: datetime, receiver: Receiver, settings: Settings
+) -> None:
+    settings.ALERT_EMAILS, settings.EMAIL_URL = ["ops@example.org\nBcc: all@example.org"], "set"
+    reconcile([WRONG], now=now)
+    assert deliver_pending(now=now) == 2
+    assert [message["event"] for message, _ in receiver.got] == ["opened"]
+    assert "newline" in Notice.objects.get(channel="email").last_error

@@ -8,11 +8,9 @@ from hypothesis import strategies as st
 from conversations.usage.charts import (
     Column,
     bar_chart,
-    line_chart,
     moving_average,
     scale,
     shares,
-    sparkline,
 )
 
 AMOUNTS = st.lists(st.integers(-(10**6), 10**15), max_size=60)
@@ -74,11 +72,6 @@ def test_it_labels_few_columns_and_always_the_last(count: int) -> None:
     assert all(0 <= one <= 100 for one in at)
 
 
-def test_it_leaves_gaps_of_a_line_out() -> None:
-    chart = line_chart(["a", "b", "c"], [("p95", "95 %", [10, None, 5])], amount_text=str)
-    assert chart.lines[0].points == "5,0 25,50"
-
-
 @given(st.lists(st.integers(0, 10**12), max_size=40))
 def test_it_averages_what_is_there(amounts: list[int]) -> None:
     found = moving_average(amounts)
@@ -94,9 +87,3 @@ def test_it_shares_out_no_more_than_the_whole(amounts: list[int]) -> None:
     assert sum(row.percent for row in found) <= 100
     assert all((row.width > 0) == (row.amount > 0) for row in found)
     assert all(row.width <= 100 for row in found)
-
-
-def test_it_draws_a_sparkline_of_anything() -> None:
-    assert sparkline([]).points == ""
-    assert sparkline([0, 0]).points == "5,100 15,100"
-    assert sparkline([1, 2]).points == "5,50 15,0"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from billing.budgets import Meter
@@ -81,6 +81,7 @@ def test_it_knows_days_of_23_and_25_hours(period: str, end: datetime, zone: str,
 
 
 @given(st.integers(1, 10**18), st.integers(1, 10**18), st.integers(1, 7 * 86_400 - 1))
+@example(1, 10**18, 86_400)
 def test_it_never_fails_and_runs_out_only_before_the_reset(used: int, limit: int, seconds: int) -> None:
     now = MONDAY + timedelta(seconds=seconds)
     found = forecast(replace(WEEK, used=used, limit=limit), now=now, zone="UTC")

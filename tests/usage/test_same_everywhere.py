@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 
 from billing import entries
 from billing.accounts import ensure_account, set_plan, set_timezone
-from billing.entry_lists import EntriesAsked, all_entries
+from billing.entry_lists import EntriesAsked
 from billing.models import LedgerEntry
 from billing.receipts import usd
 from conversations.api.usage_export import _grouped_csv
 from conversations.api.usage_serializers import UsageSerializer
 from conversations.api.usage_views import usage_asked, usage_rows
 from conversations.templatetags.figures import figure
+from tests.billing.entry_pages import all_entries
 from tests.usage.making import KINDS, MODELS, call
 
 # Clocks go on or back in each of these within the days below; Apia skipped none of them, but lies far east.
