@@ -105,9 +105,10 @@ def stories_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
     for stories in sorted(modules.values(), key=len, reverse=True):
         min(shares, key=len).extend(stories)
     ordered: list[pytest.Item] = []
+    end = 0
     for number, share in enumerate(shares):
-        size = len(items) // workers + (number < len(items) % workers)
-        room = max(0, size - len(share))
+        end += len(items) // workers + (number < len(items) % workers)
+        room = max(0, end - len(ordered) - len(share))
         ordered += [*share, *quick[:room]]
         quick = quick[room:]
     return ordered + quick
