@@ -9,7 +9,7 @@ loses changes nothing and gets the first result.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -213,9 +213,12 @@ def give_back(hold_id: UUID) -> None:
     draws.return_surplus([bucket_id for bucket_id, drawn in returned if drawn])
 
 
-def expire_holds(*, now: datetime | None = None, limit: int = 500) -> list[UUID]:
+def expire_holds(
+    *, now: datetime | None = None, limit: int = 500, spare: Collection[UUID] = ()
+) -> list[UUID]:
     """Close holds whose lease ran out; returns their ids. Run by the sweeper; safe beside live workers.
 
+    ``spare``: holds that somebody else is going to close, with what they were used for.
     Never dispatched: expired, everything goes back. Dispatched: the provider may bill it, so it is
     settled as estimated (input estimate and last checkpoint) and the house bears it.
     """
@@ -225,7 +228,11 @@ def expire_holds(*, now: datetime | None = None, limit: int = 500) -> list[UUID]
         " ORDER BY lease_expires_at LIMIT %s",
         (sql.time_in(now), limit),
     )
-    return [hold_id for hold_id, state in _ids(lapsed) if _tried_to_close(hold_id, state, now)]
+    return [
+        hold_id
+        for hold_id, state in _ids(lapsed)
+        if hold_id not in spare and _tried_to_close(hold_id, state, now)
+    ]
 
 
 def _tried_to_close(hold_id: UUID, state: str, now: datetime) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
@@ -30,6 +31,8 @@ from conversations.summary_sweep import sweep_summaries
 logger = logging.getLogger(__name__)
 
 LIMIT = 500
+# An answer that nobody could close for so long no longer keeps its hold.
+CLOSING_GRACE = timedelta(seconds=30)
 
 
 @dataclass(slots=True)
@@ -104,7 +107,10 @@ def _sweep_summaries(swept: Swept) -> None:
 
 
 def _expire_holds(swept: Swept) -> None:
-    swept.expired_holds = len(expire_holds(limit=LIMIT))
+    # An answer and its hold are closed together: else one that only stalled would end well and unpaid.
+    claimed = Generation.objects.claimed(timezone.now() - CLOSING_GRACE).exclude(hold_id=None)
+    spare = set(claimed.values_list("hold_id", flat=True))
+    swept.expired_holds = len(expire_holds(limit=LIMIT, spare=spare))
 
 
 def _expire_grants(swept: Swept) -> None:

@@ -68,6 +68,10 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
         """Claimed by a process that let its lease run out: it died, or lost the database."""
         return self.live().filter(state__in=CLAIMED_STATES, lease_expires_at__lte=now)
 
+    def claimed(self, since: datetime) -> Self:
+        """Claimed by a process, with a lease that has not ended before ``since``."""
+        return self.filter(state__in=CLAIMED_STATES, lease_expires_at__gt=since)
+
     def claim(self, generation_id: uuid.UUID, *, owner: str, lease_seconds: float, now: datetime) -> bool:
         """Take the generation for one attempt. Returns whether this caller won."""
         return bool(

@@ -21,8 +21,9 @@ from conversations.models import Conversation, Generation, Pulse, State, Waiting
 from conversations.models.pulse import SWEEPER
 from conversations.queueing import Order, Started
 from conversations.stream_log import log_key
-from conversations.sweeper import sweep_once
+from conversations.sweeper import CLOSING_GRACE, sweep_once
 from conversations.verdicts import Postpone
+from llm.usage import Usage
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -102,6 +103,32 @@ def test_it_closes_by_the_log_alone_when_no_text_was_stored(alice: User, redis_u
         client.xadd(log_key(started.generation_id, 1), {"d": b'[1,["One"]]'})
     lapse(started)
     assert sweep_once().closed == 1
+
+
+def test_it_leaves_the_hold_to_the_end_of_an_answer_whose_process_only_stalled(
+    alice: User, redis_url: str
+) -> None:
+    claimed = claim(ask(alice))
+    # The hold is renewed less often than the answer's own lease, so it ends first.
+    Hold.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    assert sweep_once().expired_holds == 0
+    usage = Usage(input_tokens=9, output_tokens=2)
+    assert endings.finish(claimed, attempts.Outcome(State.COMPLETED, text="forty two", seq=2, usage=usage))
+    assert [(entry.bearer, entry.estimated) for entry in LedgerEntry.objects.all()] == [(Bearer.USER, False)]
+
+
+def test_it_takes_a_hold_back_that_no_end_of_its_answer_has_closed(
+    alice: User, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim(ask(alice))
+    Hold.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    Generation.objects.update(lease_expires_at=timezone.now() - CLOSING_GRACE)
+
+    def fail(*_: object) -> None:
+        raise ValueError("cannot be closed")
+
+    monkeypatch.setattr("conversations.sweeper._close_or_revive", fail)
+    assert sweep_once().expired_holds == 1
 
 
 def test_it_fences_off_a_process_that_comes_back_too_late(alice: User, redis_url: str) -> None:
