@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
+from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import beat_embedded_init, setup_logging
 
 from chatsite.logs import set_up_worker_logging
 
@@ -15,3 +18,17 @@ app = Celery("chatsite")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 setup_logging.connect(set_up_worker_logging)
+
+PARENT_WATCH_SECONDS = 0.5
+
+
+@beat_embedded_init.connect  # type: ignore[untyped-decorator]  # celery ships no types
+def follow_worker(**_: Any) -> None:
+    """Beat is a child of the worker: ends it when the worker was killed and could not."""
+    threading.Thread(target=_end_without, args=(os.getppid(),), name="worker watch", daemon=True).start()
+
+
+def _end_without(worker: int) -> None:
+    while os.getppid() == worker:  # the kernel announces a parent's end to nobody
+        time.sleep(PARENT_WATCH_SECONDS)
+    os._exit(1)
