@@ -1,11 +1,15 @@
-"""Where a Chromium is, for the browser stories."""
+"""What the browser stories need: a Chromium, and pages that can be served."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MAC_APPLICATIONS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -36,6 +40,23 @@ def find_chromium() -> str | None:
         for program in sorted(cache.glob("chromium-*/chrome-linux*/chrome"), reverse=True):
             return str(program)
     return next((path for path in MAC_APPLICATIONS if Path(path).exists()), None)
+
+
+def build_pages() -> None:
+    """Build the bundle and collect the static files, once for all processes that ask at a time."""
+    folder = ROOT / "build"
+    folder.mkdir(exist_ok=True)
+    with (folder / "bundle.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for command in (
+            [sys.executable, "chatsite/launcher/bundle.py"],
+            [sys.executable, "manage.py", "collectstatic", "--noinput", "-v0"],
+        ):
+            environment = {"SECRET_KEY": "tests-only", "DJANGO_SETTINGS_MODULE": "chatsite.settings"}
+            done = subprocess.run(
+                command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
 
 
 if __name__ == "__main__":

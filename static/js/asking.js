@@ -38,6 +38,8 @@ export class Asking {
     this.#clear();
     const frame = { type: "turn.create", turn_id: crypto.randomUUID(), ...page.parameters(), ...order };
     page.conversation.drafts.writeOutbox(frame);
+    // From here on the outbox keeps it: a page loaded before it is accepted must not bring it back as a draft too.
+    page.conversation.drafts.write("");
     page.dispatch({ type: "local.send", turn_id: frame.turn_id, text: order.text });
     page.composer.text = "";
     page.preview.changed();

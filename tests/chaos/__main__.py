@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chatsite.valkey import EmbeddedValkey
+from tests.browser import build_pages, find_chromium
 from tests.postgres import postgres
 
 if TYPE_CHECKING:
@@ -89,16 +90,19 @@ def crash_points(arguments: argparse.Namespace) -> int:
 def storm(arguments: argparse.Namespace) -> int:
     seed = random.randrange(10**6) if arguments.seed is None else arguments.seed
     say(f"seed {seed} (again with --seed {seed})")
+    build_pages()
     with ExitStack() as stack:
         server = None if arguments.sqlite else stack.enter_context(postgres())
         if server is not None:
             os.environ["DATABASE_URL"] = server.url
         folder, valkey = stack.enter_context(site_folder())
-        from tests.chaos.storm import Plan, Storm
+        from tests.chaos.plan import Plan
+        from tests.chaos.storm import Storm
         from tests.chaos.world import World
 
         world = stack.enter_context(World(folder, redis_url=valkey.url, CHAOS_DROP_PERCENT="20"))
-        plan = Plan(seed, turns=arguments.turns, people=arguments.people)
+        browsers = arguments.browsers if find_chromium() else 0
+        plan = Plan(seed, turns=arguments.turns, people=arguments.people, browsers=browsers)
         restart = None if server is None else server.restart
 
         async def blow() -> Verdict:
@@ -144,6 +148,7 @@ def main() -> int:
     blow.add_argument("--seed", type=int, help="replays the same faults")
     blow.add_argument("--turns", type=int, default=200)
     blow.add_argument("--people", type=int, default=12)
+    blow.add_argument("--browsers", type=int, default=3, help="how many of the people sit at a real Chromium")
     blow.add_argument("--sqlite", action="store_true", help="on SQLite, which is not restarted")
     blow.set_defaults(run=storm)
     arguments = parser.parse_args()

@@ -17,43 +17,25 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import redis
-from django.db import InterfaceError, OperationalError
 
 from billing.models import Hold
 from chatsite.valkey import EmbeddedValkey
 from conversations.database import in_database
 from conversations.models import Generation, State
+from tests.chaos.browser_viewer import Seen
+from tests.chaos.browsers import Browsers
 from tests.chaos.cast import Person, offer, person, site_budget
 from tests.chaos.judge import Case, Witness, judge, numbered
+from tests.chaos.patience import patiently
+from tests.chaos.plan import BY_HAND, MODELS, WELL, Plan
 from tests.chaos.viewer import Shown, Viewer
 from tests.chaos.world import Fork, World
 
-R = TypeVar("R")
-
-TOKENS = (200, 240, 320)
-TROUBLES = ("", "", "", "", "!429x1@1", "!429x1@2", "!503x1", "!500x1")
-MODELS = {f"40-{tokens}-8{trouble}": tokens for tokens in TOKENS for trouble in TROUBLES}
 LIMIT_SECONDS = 90.0  # from the last fault to the last end
 AIM_SECONDS = 8.0  # at most so long a fault waits for an answer in the middle
-WELL = frozenset({"completed", "interrupted"})
-BY_HAND = WELL | {"stopped"}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """``turns`` questions by ``people``; a fault every ``pause`` seconds until all have been asked."""
-
-    seed: int
-    turns: int = 200
-    people: int = 12
-    webs: int = 2
-    workers: int = 2
-    pause: tuple[float, float] = (1.5, 3.5)
-    cut_every: tuple[float, float] = (0.2, 0.8)
-    stop_percent: int = 8
 
 
 @dataclass
@@ -64,6 +46,7 @@ class Verdict:
     reconnects: int = 0
     compared: int = 0
     last_end_seconds: float = 0.0
+    pages: Seen = field(default_factory=Seen)
     complaints: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
@@ -75,17 +58,9 @@ class Verdict:
             f"faults: {faults} ({self.streaming_kills} of {kills} kills while streaming)\n"
             f"{self.reconnects} reconnects, {self.compared} comparisons of what was shown; "
             f"the last end came {self.last_end_seconds:.1f} s after the last fault\n"
+            f"{self.pages.summary()}\n"
             f"{len(self.complaints)} complaints"
         )
-
-
-async def patiently(verb: Callable[..., R], *args: Any) -> R:
-    """Ask the database, also while it restarts."""
-    while True:
-        try:
-            return await in_database(verb, *args)
-        except (InterfaceError, OperationalError):
-            await asyncio.sleep(0.2)
 
 
 class Storm:
@@ -115,12 +90,17 @@ class Storm:
         await in_database(offer, *MODELS)
         await in_database(site_budget)
         people = [await in_database(person, f"storm-{uuid.uuid4().hex[:8]}") for _ in range(self.plan.people)]
+        at_browsers, others = people[: self.plan.browsers], people[self.plan.browsers :]
         for slot in range(self.plan.workers):
             await self._start_worker(slot)
         await asyncio.gather(*(self._start_web(slot) for slot in range(self.plan.webs)))
         async with AsyncExitStack() as stack:
+            browsers = Browsers(
+                self.plan, self._address, take=self._take, cases=self.cases, seen=self.verdict.pages
+            )
             asking = [
-                asyncio.create_task(self._person(one, number, stack)) for number, one in enumerate(people)
+                *[asyncio.create_task(one) for one in await browsers.people(at_browsers, stack)],
+                *[asyncio.create_task(self._person(one, number, stack)) for number, one in enumerate(others)],
             ]
             await self._weather()
             last_fault = time.monotonic()
@@ -149,13 +129,19 @@ class Storm:
         self.viewers.append(viewer)
         cutting = asyncio.create_task(self._cut(viewer, chance))
         try:
-            while self._left > 0:
-                self._left -= 1
-                if self._left == 0:
-                    self._all_asked.set()
+            while self._take():
                 await self._ask(viewer, chance)
         finally:
             cutting.cancel()
+
+    def _take(self) -> bool:
+        """Whether one more question is to be asked."""
+        if self._left == 0:
+            return False
+        self._left -= 1
+        if self._left == 0:
+            self._all_asked.set()
+        return True
 
     async def _ask(self, viewer: Viewer, chance: random.Random) -> None:
         model = chance.choice(list(MODELS))
@@ -273,6 +259,7 @@ class Storm:
         verdict.ends = Counter(case.shown.state for case in self.cases)
         verdict.reconnects = sum(viewer.reconnects for viewer in self.viewers)
         verdict.compared = sum(viewer.compared for viewer in self.viewers)
+        verdict.complaints += verdict.pages.complaints
         for viewer in self.viewers:
             verdict.complaints += [f"shown otherwise than sent: {words}" for words in viewer.differing]
             codes = Counter(event["code"] for event in viewer.errors)

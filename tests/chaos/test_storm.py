@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from pathlib import Path
 
 import pytest
 
 from chatsite.valkey import EmbeddedValkey
-from tests.chaos.storm import Plan, Storm
+from tests.browser import build_pages, find_chromium
+from tests.chaos.plan import Plan
+from tests.chaos.storm import Storm
 from tests.chaos.world import World
 
 pytestmark = [pytest.mark.story, pytest.mark.django_db(transaction=True)]
@@ -20,13 +23,21 @@ async def test_every_question_comes_to_its_end(tmp_path: Path, own_threads: None
     world = World(tmp_path, redis_url=valkey.url, CHAOS_DROP_PERCENT="20")
     try:
         await asyncio.to_thread(world.__enter__)
-        plan = Plan(seed, turns=18, people=6, webs=2, workers=1, pause=(0.5, 1.5))
+        browsers = 2 if find_chromium() else 0
+        if browsers:
+            await asyncio.to_thread(build_pages)
+        plan = Plan(seed, turns=18, people=6, browsers=browsers, webs=2, workers=1, pause=(0.5, 1.5))
         verdict = await Storm(world, plan, valkey=valkey).run()
         print(verdict.summary())
         assert verdict.complaints == [], world.logs()
         assert verdict.ends.total() == plan.turns
         assert verdict.reconnects >= plan.turns
         assert verdict.compared > 0
+        if not browsers:
+            warnings.warn("no Chromium found: no browser took part in the storm", stacklevel=1)
+            return
+        assert verdict.pages.reconnects > browsers
+        assert verdict.pages.drafts > browsers
     finally:
         await asyncio.to_thread(world.__exit__)
         await asyncio.to_thread(valkey.stop)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,9 +10,9 @@ import pytest_asyncio
 from django.contrib.auth.models import User
 from playwright.async_api import Browser, ConsoleMessage, Error, Page, Playwright, async_playwright
 
-from tests.browser import ARGUMENTS
+from tests.browser import ARGUMENTS, build_pages
 from tests.stories.browser.chat import Chat
-from tests.stories.site import ROOT, Site, Web
+from tests.stories.site import Site, Web
 
 FOLDER = Path(__file__).parent
 
@@ -24,19 +20,7 @@ FOLDER = Path(__file__).parent
 @pytest.fixture(scope="session")
 def bundle() -> None:
     """The bundle is built and the static files are collected, once for all test processes."""
-    folder = ROOT / "build"
-    folder.mkdir(exist_ok=True)
-    with (folder / "bundle.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for command in (
-            [sys.executable, "chatsite/launcher/bundle.py"],
-            [sys.executable, "manage.py", "collectstatic", "--noinput", "-v0"],
-        ):
-            environment = {"SECRET_KEY": "tests-only", "DJANGO_SETTINGS_MODULE": "chatsite.settings"}
-            done = subprocess.run(
-                command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
+    build_pages()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,315 @@
+"""A person at a real Chromium: asks through the composer, types on meanwhile, sees what the page shows.
+
+The page's line is cut, falls silent, goes offline, and the page is loaded anew, all at random. Whenever its
+socket opens and whenever an answer ends, the page itself tells what it shows (``tell.js``), and that is
+compared with what is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
+from playwright.async_api import Browser, ConsoleMessage, Error
+
+from conversations.models import Generation, State
+from tests.chaos.cast import Person
+from tests.chaos.patience import patiently
+from tests.chaos.relay import Relay
+from tests.chaos.viewer import Shown
+
+R = TypeVar("R")
+
+ENDED = frozenset({State.COMPLETED, State.STOPPED, State.INTERRUPTED, State.FAILED})
+READY_MS = 15_000
+SETTLE_SECONDS = 60.0
+CUT_OFF_SHARE = 0.3  # of all questions
+# A line that is lost is what the browser tells of by itself.
+EXPECTED_WORDS = ("Failed to load resource", "WebSocket connection to", "net::ERR_")
+
+TELL = Path(__file__).with_name("tell.js")
+HTML_OF = (
+    """(id) => document.querySelector(`.answer[data-generation-id="${id}"] [data-field=prose]`)?.innerHTML"""
+)
+USE_MODEL = "(model) => { document.querySelector('input[name=model]:checked').value = model }"
+
+
+@dataclass
+class Seen:
+    """What all pages of a run have gone through."""
+
+    reconnects: int = 0
+    loads: int = 0
+    compared: int = 0
+    drafts: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    complaints: list[str] = field(default_factory=list)
+
+    def summary(self) -> str:
+        if not self.loads:
+            return "no browser took part"
+        faults = ", ".join(f"{count} {name}" for name, count in sorted(self.faults.items()))
+        return (
+            f"in browsers: {self.reconnects} reconnects of {self.loads} loaded pages ({faults}), "
+            f"{self.compared} comparisons with what is stored, {self.drafts} of what was typed"
+        )
+
+
+class BrowserViewer:
+    """``async with BrowserViewer(...) as viewer``: a page on the person's conversation."""
+
+    def __init__(
+        self,
+        browser: Browser,
+        who: Person,
+        address: Callable[[], str],
+        *,
+        chance: random.Random,
+        pause: tuple[float, float],
+        seen: Seen,
+    ) -> None:
+        self.conversation_id, self._user_id = who.conversation_id, who.user_id
+        self._browser, self._address = browser, address
+        self._chance, self._pause, self._seen = chance, pause, seen
+        self._stack = AsyncExitStack()
+        self._lock = asyncio.Lock()  # one hand on the page at a time
+        self._told: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
+        self._opened = 0
+        self.asked: dict[str, Shown] = {}  # by the question's words
+        self.draft = ""
+
+    async def __aenter__(self) -> BrowserViewer:
+        self._relay = await self._stack.enter_async_context(Relay(self._address))
+        self._base = f"http://127.0.0.1:{self._relay.port}"
+        self._context = await self._browser.new_context(locale="en-US")
+        self._stack.push_async_callback(self._context.close)
+        session = await patiently(_session, self._user_id)
+        await self._context.add_cookies(
+            [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": self._base}]
+        )
+        await self._context.expose_function("tellChaos", self._told.put_nowait)
+        await self._context.add_init_script(path=TELL)
+        self._page = await self._context.new_page()
+        self._page.set_default_timeout(READY_MS)
+        self._page.on("console", self._hear)
+        self._page.on("pageerror", lambda error: self._complain(f"page error: {error}"))
+        comparing = asyncio.create_task(self._compare_all())
+        self._stack.callback(comparing.cancel)
+        await self._load()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with suppress(Error):
+            await self._stack.aclose()
+
+    # --- What the person does -----------------------------------------------------
+
+    async def ask(self, question: str, model: str, *, whole: str) -> Shown:
+        """Send what stands in the composer; at times the page is left before the question has gone."""
+        is_cut_off = self._chance.random() < CUT_OFF_SHARE
+        shown = self.asked[question] = Shown(uuid.uuid4(), question, whole)
+        await self.type(question)
+
+        async def send() -> None:
+            now = await self._page.evaluate("whatIsShown()")
+            if question not in [answer["question"] for answer in now["answers"]]:
+                self._check_draft(now["composer"])
+                await self._page.evaluate(USE_MODEL, model)
+                await self._page.wait_for_selector(".send[data-mode=send]")
+                if is_cut_off:
+                    self._relay.cut()
+                await self._page.press("#message", "Enter")
+            self.draft = ""
+            if is_cut_off:
+                await self._load()
+                self._check_draft(await self._page.input_value("#message"))
+
+        await self._by_hand(send)
+        return shown
+
+    async def type(self, text: str) -> None:
+        async def fill() -> None:
+            self._check_draft(await self._page.input_value("#message"), text)
+            await self._page.fill("#message", text)
+            self.draft = text
+
+        await self._by_hand(fill)
+
+    async def stop(self, shown: Shown) -> None:
+        """Press the button until the answer is over."""
+        await shown.streaming.wait()
+        while not shown.over.is_set():
+            await self._by_hand(lambda: self._page.click(".send[data-mode=stop]", timeout=1000), tries=1)
+            await asyncio.sleep(1)
+
+    async def over(self, shown: Shown) -> None:
+        """Until the page shows its end; a page that is none is loaded again, as anybody would."""
+        while not shown.over.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(shown.over.wait(), 1.0)
+            await self._by_hand(self._look)
+
+    async def compare_with_fresh_page(self, shown: Shown) -> None:
+        """What was streamed is what the server renders."""
+
+        async def reload() -> None:
+            before = await self._page.evaluate(HTML_OF, shown.generation_id)
+            await self._load()
+            after = await self._page.evaluate(HTML_OF, shown.generation_id)
+            self._seen.compared += 1
+            if before != after:
+                self._complain(f"{shown.generation_id} was shown as {before!r}, and loaded anew as {after!r}")
+
+        await self._by_hand(reload)
+
+    async def settle(self) -> None:
+        """Nothing may hang when everything is over and the line is there."""
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                while wrong := await self._by_hand(self._unsettled):
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            self._complain(f"the page hangs: {wrong}")
+
+    async def disturb(self) -> None:
+        """Until it is cancelled: break the line in all ways, load the page anew."""
+        ways: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            *[("line cut", self._cut)] * 6,
+            *[("offline", self._go_offline)] * 2,
+            *[("reloaded", self._reload)] * 3,
+            ("line silent", self._go_silent),
+        ]
+        while True:
+            await asyncio.sleep(self._chance.uniform(*self._pause))
+            name, way = self._chance.choice(ways)
+            await way()
+            self._seen.faults[name] += 1
+
+    async def _cut(self) -> None:
+        self._relay.cut()
+
+    async def _go_silent(self) -> None:
+        self._relay.mute()
+
+    async def _go_offline(self) -> None:
+        try:
+            await self._context.set_offline(True)
+            self._relay.cut()
+            await asyncio.sleep(self._chance.uniform(0.1, 1.0))
+        finally:
+            await self._context.set_offline(False)
+
+    async def _reload(self) -> None:
+        async def reload() -> None:
+            await self._load()
+            self._check_draft(await self._page.input_value("#message"))
+
+        await self._by_hand(reload)
+
+    async def _load(self) -> None:
+        """Until the page is there, as a person presses again and again."""
+        while True:
+            self._seen.loads += 1
+            try:
+                await self._page.goto(f"{self._base}/c/{self.conversation_id}/")
+                await self._page.wait_for_selector("html[data-ready]", state="attached")
+                return
+            except Error:
+                await asyncio.sleep(0.3)
+
+    async def _look(self) -> None:
+        if not await self._page.evaluate("document.documentElement.dataset.ready === 'true'"):
+            await self._page.wait_for_selector("html[data-ready]", state="attached")
+
+    async def _unsettled(self) -> dict[str, Any]:
+        now: dict[str, Any] = await self._page.evaluate("whatIsShown()")
+        right = {"mode": "send", "connection": "open", "writing": 0, "banner": "", "composer": self.draft}
+        return {name: now[name] for name, value in right.items() if now[name] != value}
+
+    async def _by_hand(self, act: Callable[[], Awaitable[R]], *, tries: int = 100) -> R | None:
+        """The page may go away under the hand: then it is loaded and the act done again."""
+        async with self._lock:
+            for attempt in range(tries):
+                try:
+                    return await act()
+                except Error:
+                    if attempt + 1 < tries:
+                        await self._load()
+        return None
+
+    # --- What the page shows ------------------------------------------------------
+
+    def _check_draft(self, found: str, *others: str) -> None:
+        self._seen.drafts += 1
+        if found not in (self.draft, *others):
+            self._complain(f"the composer holds {found!r}, not {self.draft!r}")
+
+    async def _compare_all(self) -> None:
+        while True:
+            await self._compare(await self._told.get())
+
+    async def _compare(self, told: Mapping[str, Any]) -> None:
+        if told["why"] == "open":
+            self._opened += 1
+            self._seen.reconnects += self._opened > 1
+        questions = Counter(answer["question"] for answer in told["answers"])
+        lost = [q for q, shown in self.asked.items() if shown.generation_id and questions[q] != 1]
+        if lost:
+            self._complain(f"shown {[questions[question] for question in lost]} times: {lost}")
+        for answer in told["answers"]:
+            shown = self.asked.get(answer["question"])
+            if shown is None:
+                self._complain(f"nobody asked {answer['question']!r}")
+            elif answer["generation"]:
+                await self._compare_answer(answer, shown)
+        is_over = all(answer["state"] in ENDED for answer in told["answers"])
+        if is_over and (told["mode"] != "send" or told["writing"]):
+            self._complain(f"nothing is being written, but the composer is at {told['mode']!r}")
+
+    async def _compare_answer(self, answer: Mapping[str, Any], shown: Shown) -> None:
+        self._seen.compared += 1
+        shown.generation_id = answer["generation"]
+        if not shown.whole.startswith(answer["text"]):
+            self._complain(f"{shown.generation_id} is shown as {answer['text']!r}")
+        if not shown.over.is_set():
+            shown.state, shown.answer = answer["state"], answer["text"]
+        if answer["text"]:
+            shown.streaming.set()
+        if answer["state"] not in ENDED:
+            return
+        state, text = await patiently(_stored, uuid.UUID(shown.generation_id))
+        if (answer["state"], answer["text"]) != (state, text):
+            self._complain(
+                f"{shown.generation_id} is shown as {answer['state']} with {len(answer['text'])} characters, "
+                f"stored as {state} with {len(text)}"
+            )
+        shown.end = {"text": answer["text"]}
+        shown.over.set()
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not any(words in message.text for words in EXPECTED_WORDS):
+            self._complain(f"console: {message.text}")
+
+    def _complain(self, text: str) -> None:
+        self._seen.complaints.append(f"page of {self.conversation_id}: {text}")
+
+
+def _session(user_id: int) -> str:
+    client = Client()
+    client.force_login(User.objects.get(pk=user_id))
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
+
+
+def _stored(generation_id: uuid.UUID) -> tuple[str, str]:
+    state, text = Generation.objects.values_list("state", "text").get(pk=generation_id)
+    return state, text
