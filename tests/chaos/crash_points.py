@@ -287,7 +287,9 @@ class Wave:
         tokens = chance.choice(TOKENS)
         if way.gone:
             return tokens, f"openai:{GONE[tokens]}"
-        names = LONG_BUSY if way.act == "stop_waiting" else BUSY if way.busy else PLAIN
+        # A wait that is over before it is stored is taken up at once, by the process itself: nobody is told.
+        is_long = way.act == "stop_waiting" or way.trigger.endswith(HINT)
+        names = LONG_BUSY if is_long else BUSY if way.busy else PLAIN
         return tokens, f"openai:{names[tokens]}"
 
     def _later(self, act: Coroutine[Any, Any, None]) -> None:
