@@ -215,9 +215,10 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
     async def _announce_live(self, generation: Generation) -> None:
         """Tell a new socket what is being written; the words wait until it says where it resumes."""
         stream = await self.runtime.stream_of(generation)
+        # At once: a stream that nobody watches is forgotten, and then nothing tells of its end.
+        self.feed.attach(stream, held=True)
         if generation.state == State.WAITING:
             stream.wait(await in_database(waiting_event, generation))
-        self.feed.attach(stream, held=True)
 
     async def _catch_up(self, generation_id: uuid.UUID, *, after_seq: int, epoch: int | None = None) -> None:
         attachment = self.feed.attachments.get(generation_id)

@@ -276,7 +276,8 @@ class Runtime:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stream.reach(event["seq"]), LAST_WORDS_SECONDS)
         self._reader.forget(stream)
-        self.streams.pop(stream.generation_id, None)
+        if self.streams.get(stream.generation_id) is stream:
+            del self.streams[stream.generation_id]
         stream.finish(event)
 
     async def _reconcile_loop(self) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from conversations import feed
-from conversations.models import Conversation
+from conversations import endings, feed
+from conversations.attempts import Outcome
+from conversations.database import in_database
+from conversations.models import Conversation, Generation, State
+from conversations.runtime import get_runtime
+from conversations.waiting_events import waiting_event
 from tests.conversations.conftest import OpenSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -78,3 +85,29 @@ async def test_it_says_not_found_for_a_generation_of_another_conversation(
     socket = await open_socket(conversation.pk, alice_key)
     await socket.send("stream.resume", generation_id=uuid.uuid4(), after_seq=0)
     assert (await socket.until("error"))["code"] == "not_found"
+
+
+async def test_it_tells_the_end_where_streams_were_tidied_while_the_socket_opened(
+    conversation: Conversation, alice_key: str, open_socket: OpenSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await open_socket(conversation.pk, alice_key)
+    await first.send("turn.create", turn_id=uuid.uuid4(), text="Hello", model="demo:0-5-0!429@50")
+    generation_id = (await first.until("generation.waiting"))["generation_id"]
+    await first.close()
+    loop = asyncio.get_running_loop()
+
+    def slowly(generation: Generation) -> dict[str, Any]:
+        event = waiting_event(generation)
+        asyncio.run_coroutine_threadsafe(get_runtime()._reconcile(), loop)
+        return event
+
+    monkeypatch.setattr("conversations.consumers.waiting_event", slowly)
+    again = await open_socket(conversation.pk, alice_key)
+    await again.until("generation.waiting")
+    # Its end is told of by nobody: it is found in the database.
+    await in_database(_fail, generation_id)
+    assert (await again.until_end())["generation_id"] == generation_id
+
+
+def _fail(generation_id: str) -> None:
+    endings.close(endings.load(uuid.UUID(generation_id)), Outcome(State.FAILED), timezone.now())
