@@ -108,8 +108,8 @@ def _sweep_summaries(swept: Swept) -> None:
 
 def _expire_holds(swept: Swept) -> None:
     # An answer and its hold are closed together: else one that only stalled would end well and unpaid.
-    claimed = Generation.objects.claimed(timezone.now() - CLOSING_GRACE).exclude(hold_id=None)
-    spare = set(claimed.values_list("hold_id", flat=True))
+    claimed = Generation.objects.claimed(timezone.now() - CLOSING_GRACE)
+    spare = {hold_id for hold_id in claimed.values_list("hold_id", flat=True) if hold_id is not None}
     swept.expired_holds = len(expire_holds(limit=LIMIT, spare=spare))
 
 

@@ -248,6 +248,7 @@ class Wave:
         asked = await asker.ask(f"Question {uuid.uuid4()}", model)
         await asyncio.wait_for(asked.streaming.wait(), BURN_SECONDS)
         shown = viewer.expect(asked.turn_id, asked.text)
+        shown.generation_id = asked.generation_id
         target.cases.append(Case(name, tokens, shown, target.way.may_end))
         await viewer.stop(shown)
 

@@ -94,11 +94,11 @@ async def test_it_tells_the_end_where_streams_were_tidied_while_the_socket_opene
     await first.send("turn.create", turn_id=uuid.uuid4(), text="Hello", model="demo:0-5-0!429@50")
     generation_id = (await first.until("generation.waiting"))["generation_id"]
     await first.close()
-    loop = asyncio.get_running_loop()
+    loop, runtime = asyncio.get_running_loop(), get_runtime()
 
     def slowly(generation: Generation) -> dict[str, Any]:
         event = waiting_event(generation)
-        asyncio.run_coroutine_threadsafe(get_runtime()._reconcile(), loop)
+        asyncio.run_coroutine_threadsafe(runtime._reconcile(), loop)
         return event
 
     monkeypatch.setattr("conversations.consumers.waiting_event", slowly)
