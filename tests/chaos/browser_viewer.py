@@ -272,7 +272,8 @@ class BrowserViewer:
                 self._complain(f"nobody asked {answer['question']!r}")
             elif answer["generation"]:
                 await self._compare_answer(answer, shown)
-        is_over = all(answer["state"] in ENDED for answer in told["answers"])
+        # An answer may be over before its question is known to be accepted.
+        is_over = all(a["state"] in ENDED and a["status"] == "accepted" for a in told["answers"])
         if is_over and (told["mode"] != "send" or told["writing"]):
             self._complain(f"nothing is being written, but the composer is at {told['mode']!r}")
 
