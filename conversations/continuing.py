@@ -7,7 +7,7 @@ from typing import Any
 from billing.prices import quote
 from billing.receipts import usd
 from conversations.models import Generation, State
-from conversations.outcomes import CONTINUE, describe_error
+from conversations.outcomes import CONTINUE, RETRY, describe_error
 from llm.errors import UnknownModel
 from llm.profiles import get_profile
 from llm.tokens import count_tokens, estimate_upper
@@ -33,14 +33,17 @@ def options_of(generation: Generation) -> list[Option]:
 
 
 def _priced(option: Option, generation: Generation) -> Option:
-    """Continue with the most that it can cost: the question, what came, and a whole answer more."""
-    if option is not CONTINUE:
+    """With the most that it can cost: the question and a whole answer, to continue also what came."""
+    if option not in (CONTINUE, RETRY):
         return option
+    model = generation.model
+    if option is RETRY:
+        model = generation.asked_model or generation.model
     try:
-        profile = get_profile(generation.model)
+        profile = get_profile(model)
     except UnknownModel:
         return option
-    came = count_tokens(generation.text, profile.encoding)
+    came = count_tokens(generation.text, profile.encoding) if option is CONTINUE else 0
     input_tokens = estimate_upper(generation.input_estimate_tokens + came, profile.estimate_percent)
     wanted = min(profile.default_output_tokens, profile.max_output_tokens)
     cost = usd(quote(profile.model_id, input_tokens, wanted))

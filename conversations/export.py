@@ -1,4 +1,4 @@
-"""A conversation as a file: Markdown of the branch that is shown, JSON of everything that it holds."""
+"""A conversation as a file: Markdown and HTML of the branch that is shown, JSON of everything it holds."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 import orjson
 from django.http import HttpResponse
+from django.template.loader import render_to_string
 from django.utils import timezone
 
 from conversations.events import iso
 from conversations.exceptions import NotFound
+from conversations.markdown import to_html
 from conversations.models import Conversation, Generation, Turn
 from conversations.outcomes import describe_error
 from conversations.receipts import Receipt, receipts
@@ -40,9 +42,11 @@ def file_name(conversation: Conversation, extension: str) -> str:
 
 
 def export_response(conversation: Conversation, extension: str) -> HttpResponse:
-    """A download; ``extension`` is md or json."""
+    """A download; ``extension`` is md, html or json."""
     if extension == "md":
         response = HttpResponse(to_markdown(conversation), content_type="text/markdown; charset=utf-8")
+    elif extension == "html":
+        response = HttpResponse(to_page(conversation, alone=True))
     else:
         body = orjson.dumps(to_json(conversation), option=orjson.OPT_INDENT_2)
         response = HttpResponse(body, content_type="application/json")
@@ -67,14 +71,48 @@ def to_markdown(conversation: Conversation) -> str:
 
 def _spoken(generation: Generation, receipt: Receipt | None) -> str:
     text = generation.answer_text().strip()
-    notes = [ENDED_EARLY.get(generation.state, "")]
-    if generation.error_code and not generation.is_live:
-        notes.append(describe_error(generation.error_code, has_text=bool(text))["detail"])
-    if receipt is not None:
-        notes.append(receipt_line(receipt))
-    note = " ".join(one for one in notes if one)
+    note = _note(generation, receipt)
     parts = [f"## Assistant ({model_name(generation.model)})", text, f"*{note}*" if note else ""]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _note(generation: Generation, receipt: Receipt | None) -> str:
+    """How it ended, if not well, and what it took."""
+    notes = [ENDED_EARLY.get(generation.state, "")]
+    if generation.error_code and not generation.is_live:
+        notes.append(describe_error(generation.error_code, has_text=bool(generation.answer_text()))["detail"])
+    if receipt is not None:
+        notes.append(receipt_line(receipt))
+    return " ".join(one for one in notes if one)
+
+
+# --- HTML ---------------------------------------------------------------------
+
+
+def to_page(conversation: Conversation, *, alone: bool, costs: bool = True) -> str:
+    """The same as a page. ``alone``: with its own style and without links, to be kept as a file."""
+    path = conversation.path()
+    paid = receipts([turn.chosen for turn in path if turn.chosen is not None]) if costs else {}
+    context = {
+        "conversation": conversation,
+        "title": conversation.title or "Untitled",
+        "turns": [_printed(turn, paid) for turn in path],
+        "alone": alone,
+        "costs": costs,
+    }
+    return render_to_string("conversations/print.html", context)
+
+
+def _printed(turn: Turn, paid: dict[uuid.UUID, Receipt]) -> dict[str, str]:
+    generation = turn.chosen
+    if generation is None or generation.is_live:
+        return {"text": turn.text}
+    return {
+        "text": turn.text,
+        "model": model_name(generation.model),
+        "html": generation.html if generation.continues_id is None else to_html(generation.answer_text()),
+        "note": _note(generation, paid.get(generation.pk)),
+    }
 
 
 # --- JSON ---------------------------------------------------------------------

@@ -30,6 +30,7 @@ from conversations.models import Generation, State
 from conversations.queue_calls import call_next, leave_queue
 from conversations.running import Attempt, Watchdog
 from conversations.state_log import log_claim_state, log_end, log_provider_error
+from conversations.title_runs import offer_title
 from conversations.verdicts import InternalError, Postpone, judge
 from llm.errors import LLMError, Truncated
 from llm.registry import get_provider
@@ -205,6 +206,7 @@ async def _announce(
     if result is not None:
         log_end(claim.generation_id, result, attempt=claim.attempt)
         await runtime.announce_end(claim.generation_id, result)
+        offer_title(runtime, claim, result)
     return False
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from conversations import context_page, pages, plain_send, thread_views
+from conversations import context_page, message_views, pages, plain_send, thread_views
 from conversations.usage import pages as usage_pages
 
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("login/", pages.SignIn.as_view(), name="login"),
     path("logout/", pages.SignOut.as_view(), name="logout"),
     path("signup/", pages.sign_up, name="signup"),
+    path("preferences/", pages.set_preferences, name="set_preferences"),
     path("search/", pages.search_conversations, name="search_conversations"),
     path("ask/", plain_send.send_plainly, name="send_plainly"),
     path("new/", pages.create_conversation, name="new_conversation"),
@@ -36,12 +37,34 @@ urlpatterns = [
         {"extension": "json"},
         name="export_json",
     ),
+    path(
+        "c/<uuid:conversation_id>/export.html",
+        pages.export_conversation,
+        {"extension": "html"},
+        name="export_html",
+    ),
+    path("c/<uuid:conversation_id>/print/", pages.print_conversation, name="print_conversation"),
     path("c/<uuid:conversation_id>/model/", pages.choose_model, name="choose_model"),
     path("c/<uuid:conversation_id>/answers/<uuid:generation_id>.md", pages.answer_text, name="answer_text"),
     path(
         "c/<uuid:conversation_id>/answers/<uuid:generation_id>/choose/",
         thread_views.choose_version,
         name="choose_version",
+    ),
+    path(
+        "c/<uuid:conversation_id>/answers/<uuid:generation_id>/feedback/",
+        message_views.judge_answer,
+        name="judge_answer",
+    ),
+    path(
+        "c/<uuid:conversation_id>/turns/<uuid:turn_id>/delete/",
+        message_views.delete_turn,
+        name="delete_turn",
+    ),
+    path(
+        "c/<uuid:conversation_id>/turns/<uuid:turn_id>/price/",
+        message_views.version_price,
+        name="version_price",
     ),
     path(
         "c/<uuid:conversation_id>/turns/<uuid:turn_id>/go-on/",

@@ -20,9 +20,9 @@ from django.urls import reverse
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from conversations.export import export_response
+from conversations.export import export_response, to_page
 from conversations.forms import SignInForm, SignUpForm
-from conversations.models import Conversation, Generation, Preferences
+from conversations.models import Conversation, Generation, Preferences, Turn
 from conversations.rail import archived, search
 from conversations.sign_in import wait_seconds
 from conversations.thread_page import is_usable, page_context
@@ -102,12 +102,19 @@ def home(request: HttpRequest) -> HttpResponse:
 def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     user = _user(request)
     found = _own(user, conversation_id)
-    before = None
-    if turn_id := request.GET.get("before"):
-        with contextlib.suppress(ValueError):
-            turns = found.turns.select_related("parent")
-            before = get_object_or_404(turns, turn_id=uuid.UUID(turn_id))
-    return render(request, "conversations/chat.html", page_context(user, found, before=before))
+    before, linked = _turn(request, found, "before"), None
+    with contextlib.suppress(Http404):  # it was deleted: the conversation is still there
+        linked = _turn(request, found, "turn")
+    return render(request, "conversations/chat.html", page_context(user, found, before=before, linked=linked))
+
+
+def _turn(request: HttpRequest, conversation: Conversation, name: str) -> Turn | None:
+    """The turn that a parameter of the address names."""
+    with contextlib.suppress(ValueError):
+        if turn_id := request.GET.get(name):
+            turns = conversation.turns.select_related("parent")
+            return get_object_or_404(turns, turn_id=uuid.UUID(turn_id))
+    return None
 
 
 @login_required
@@ -154,6 +161,15 @@ def choose_model(request: HttpRequest, conversation_id: uuid.UUID) -> HttpRespon
 
 
 @login_required
+@require_POST
+def set_preferences(request: HttpRequest) -> HttpResponse:
+    """What a person wants on every device: ``titles`` 1 or 0."""
+    wanted = request.POST.get("titles", "1") != "0"
+    Preferences.objects.update_or_create(user=_user(request), defaults={"makes_titles": wanted})
+    return HttpResponse(status=204)
+
+
+@login_required
 @require_GET
 def answer_text(request: HttpRequest, conversation_id: uuid.UUID, generation_id: uuid.UUID) -> HttpResponse:
     """An answer as it was written, in Markdown, for copying."""
@@ -171,6 +187,16 @@ def answer_text(request: HttpRequest, conversation_id: uuid.UUID, generation_id:
 def export_conversation(request: HttpRequest, conversation_id: uuid.UUID, extension: str) -> HttpResponse:
     found = Conversation.objects.select_related("head_turn").owned_by(_user(request))
     return export_response(get_object_or_404(found, pk=conversation_id), extension)
+
+
+@login_required
+@require_GET
+@trusted_types
+def print_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    """All of the branch that is shown, to be printed; ``costs`` 0 leaves out what it took."""
+    found = Conversation.objects.select_related("head_turn").owned_by(_user(request))
+    costs = request.GET.get("costs") != "0"
+    return HttpResponse(to_page(get_object_or_404(found, pk=conversation_id), alone=False, costs=costs))
 
 
 def _user(request: HttpRequest) -> User:

@@ -14,12 +14,12 @@ from billing.holds import HoldRequest
 from billing.previews import Preview, preview_hold
 from billing.receipts import usd
 from conversations.choices import choose_length, choose_profile, clean_text
-from conversations.context import Context, ContextTooLong, build_context
+from conversations.context import Context, ContextTooLong, History, build_context
 from conversations.events import iso
 from conversations.exceptions import Invalid
-from conversations.history import history_of
+from conversations.history import history_before, history_of
 from conversations.limits import CONFIRM_PERCENT
-from conversations.models import Conversation
+from conversations.models import Conversation, Turn
 from conversations.outcomes import describe_refusal
 from conversations.parts import Parts
 from llm.profiles import Profile
@@ -102,12 +102,32 @@ def preview_question(
 ) -> SendPreview:
     """The same of a question that may still be empty."""
     profile = choose_profile(model, last=conversation.model, user_id=user_id)
-    wanted = choose_length(max_output_tokens, profile)
     head = conversation.head_turn
     end_id, end_depth = (None, -1) if head is None else (head.pk, head.depth)
+    history = history_of(conversation.pk, end_id, end_depth)
+    return _preview(user_id, conversation, history, text, profile, max_output_tokens)
+
+
+def preview_version(*, user_id: int, turn: Turn, model: str = "") -> SendPreview:
+    """What another version of this turn's answer would take; ``model`` empty: the one that was asked for."""
+    chosen = turn.chosen
+    asked = "" if chosen is None else chosen.asked_model or chosen.model
+    profile = choose_profile(model or asked, last=turn.conversation.model, user_id=user_id)
+    return _preview(user_id, turn.conversation, history_before(turn), turn.text, profile, None)
+
+
+def _preview(
+    user_id: int,
+    conversation: Conversation,
+    history: History,
+    text: str,
+    profile: Profile,
+    max_output_tokens: int | None,
+) -> SendPreview:
+    wanted = choose_length(max_output_tokens, profile)
     try:
         context: Context = build_context(
-            history=history_of(conversation.pk, end_id, end_depth),
+            history=history,
             question=text,
             system=conversation.system_prompt,
             profile=profile,

@@ -20,6 +20,7 @@ from billing.receipts import usd
 from conversations.branches import siblings_of, versions_of
 from conversations.continuing import options_of, problem_of
 from conversations.events import Event
+from conversations.feedback import verdicts_on
 from conversations.markdown import to_html
 from conversations.models import Conversation, Generation, Preferences, Turn
 from conversations.notes import Note, notes_of
@@ -30,6 +31,16 @@ from llm.errors import UnknownModel
 from llm.profiles import Profile, default_model_id, get_profile, list_profiles
 
 TURNS_SHOWN = 50
+# A link to one message shows everything from there on, with a little of what came before.
+TURNS_ABOVE_LINK = 4
+TURNS_LINKED = 1000
+# Below the conversation's own address: file or page, icon, words.
+EXPORTS = (
+    ("export.md", "down-tray", "Export as Markdown"),
+    ("export.html", "down-tray", "Export as HTML"),
+    ("export.json", "down-tray", "Export as JSON"),
+    ("print/", "print", "Print"),
+)
 ENDED_WORDS = {
     "completed": ("Response complete", "check"),
     "stopped": ("Stopped", "square"),
@@ -52,6 +63,7 @@ class Answered:
     notes: Sequence[Note] = ()
     options: Sequence[dict[str, Any]] = ()  # what can be done with an answer that has ended
     waiting: Event | None = None
+    verdict: str = ""  # of the person on this version: up, down
     siblings: Sequence[uuid.UUID] = ()  # turn ids of all wordings of the question, oldest first
 
     @property
@@ -84,6 +96,7 @@ class Answered:
                 "notes": list(self.notes),
                 "options": list(self.options),
                 "error": self.problem,
+                "verdict": self.verdict,
             },
         }
 
@@ -140,9 +153,13 @@ def answered(turns: Sequence[Turn]) -> list[Answered]:
     """Turns of one conversation with what the page shows of them; as many queries for one as for all."""
     found = receipts([turn.chosen for turn in turns if turn.chosen is not None])
     versions, siblings = versions_of(turns), siblings_of(turns)
+    verdicts = verdicts_on(found)
     return [
         replace(
-            _answered(turn, found), versions=versions.get(turn.pk, []), siblings=siblings.get(turn.pk, [])
+            _answered(turn, found),
+            versions=versions.get(turn.pk, []),
+            siblings=siblings.get(turn.pk, []),
+            verdict=verdicts.get(turn.chosen_id, "") if turn.chosen_id else "",
         )
         for turn in turns
     ]
@@ -236,16 +253,26 @@ def page_meters(user: User, conversation: Conversation | None, model: str) -> li
 
 
 def page_context(
-    user: User, conversation: Conversation | None, *, before: Turn | None = None
+    user: User, conversation: Conversation | None, *, before: Turn | None = None, linked: Turn | None = None
 ) -> dict[str, Any]:
-    """Everything that the chat template needs; ``before``: the turns that lead to this one, not the last."""
+    """Everything that the chat template needs.
+
+    ``before``: the turns that lead to this one, not the last. ``linked``: as many as it takes to show it.
+    """
     turns = []
     if conversation is not None and (before is None or before.parent is not None):
-        turns = answered_turns(conversation, head=before.parent if before else None)
+        last = TURNS_SHOWN
+        if linked is not None and conversation.head_turn is not None:
+            back = conversation.head_turn.depth - linked.depth + 1 + TURNS_ABOVE_LINK
+            last = min(max(last, back), TURNS_LINKED)
+        turns = answered_turns(conversation, last=last, head=before.parent if before else None)
     model = chosen_model(user, conversation)
     found = page_meters(user, conversation, model)
     return {
         "conversation": conversation,
+        "exports": EXPORTS,
+        "titles_offered": settings.TITLES,
+        "makes_titles": not Preferences.objects.filter(user=user, makes_titles=False).exists(),
         "turns": turns,
         "is_live": any(one.generation is not None and one.generation.is_live for one in turns),
         "new_turn_id": uuid.uuid4(),

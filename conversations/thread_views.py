@@ -41,7 +41,7 @@ def json_door(view: View) -> View:
 @require_GET
 def older_turns(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """The turns before the turn ``before``, oldest first, and whether there are more before them."""
-    conversation = _own(request, conversation_id)
+    conversation = own_conversation(request, conversation_id)
     try:
         before = uuid.UUID(request.GET.get("before", ""))
     except ValueError as error:
@@ -55,9 +55,9 @@ def older_turns(request: HttpRequest, conversation_id: uuid.UUID) -> HttpRespons
 @json_door
 @require_GET
 def one_turn(request: HttpRequest, conversation_id: uuid.UUID, turn_id: uuid.UUID) -> HttpResponse:
-    conversation = _own(request, conversation_id)
+    conversation = own_conversation(request, conversation_id)
     turn = get_object_or_404(conversation.turns.select_related("chosen"), turn_id=turn_id)
-    return _turn(turn)
+    return turn_response(turn)
 
 
 @json_door
@@ -67,13 +67,13 @@ def choose_version(
 ) -> HttpResponse:
     """Show another version of an answer; returns the turn as it is now."""
     turn = branches.choose_version(
-        user_id=_user_id(request), conversation_id=conversation_id, generation_id=generation_id
+        user_id=user_id_of(request), conversation_id=conversation_id, generation_id=generation_id
     )
     event = events.conversation_updated(
         conversation_id, "version", turn_id=str(turn.turn_id), generation_id=str(generation_id)
     )
     publish_from_thread(conversation_topic(conversation_id), event)
-    return _turn(Turn.objects.select_related("chosen").get(pk=turn.pk))
+    return turn_response(Turn.objects.select_related("chosen").get(pk=turn.pk))
 
 
 @json_door
@@ -81,7 +81,7 @@ def choose_version(
 def choose_branch(request: HttpRequest, conversation_id: uuid.UUID, turn_id: uuid.UUID) -> HttpResponse:
     """Show the branch of another wording; returns the turns from it on, at least the last ones."""
     conversation = branches.choose_branch(
-        user_id=_user_id(request), conversation_id=conversation_id, turn_id=turn_id
+        user_id=user_id_of(request), conversation_id=conversation_id, turn_id=turn_id
     )
     conversation = Conversation.objects.select_related("head_turn").get(pk=conversation.pk)
     turns = answered_turns(conversation, last=TURNS_SHOWN)
@@ -98,10 +98,10 @@ def choose_branch(request: HttpRequest, conversation_id: uuid.UUID, turn_id: uui
 def preview(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """What the text in the composer would take if it were sent now; nothing is written."""
     conversation = get_object_or_404(
-        Conversation.objects.select_related("head_turn"), pk=conversation_id, owner_id=_user_id(request)
+        Conversation.objects.select_related("head_turn"), pk=conversation_id, owner_id=user_id_of(request)
     )
     found = preview_send(
-        user_id=_user_id(request),
+        user_id=user_id_of(request),
         conversation=conversation,
         text=request.POST.get("text", ""),
         model=request.POST.get("model", ""),
@@ -110,15 +110,15 @@ def preview(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     return JsonResponse(found.data())
 
 
-def _turn(turn: Turn) -> HttpResponse:
+def turn_response(turn: Turn) -> HttpResponse:
     return JsonResponse({"turn": answered([turn])[0].data()})
 
 
-def _user_id(request: HttpRequest) -> int:
+def user_id_of(request: HttpRequest) -> int:
     user_id = request.user.pk
     assert isinstance(user_id, int)
     return user_id
 
 
-def _own(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:
-    return get_object_or_404(Conversation, pk=conversation_id, owner_id=_user_id(request))
+def own_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:
+    return get_object_or_404(Conversation, pk=conversation_id, owner_id=user_id_of(request))

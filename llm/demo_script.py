@@ -88,7 +88,14 @@ SCRIPT: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 CONDENSE = "Summarise this conversation"
+NAME = "Write a title"
+_LONGEST_TITLE_WORDS = 6
 _ASKED = re.compile(r"^User: (.{1,100})", re.MULTILINE)
+_EVERY_QUESTION = re.compile(
+    r"(an?|and|are|can|could|do(es)?|for|how|i[ns]?|it|m[ey]|of|on|please|should|show|tell|th(at|e|is)|to|we|what"
+    r"|which|why|with|would|your?)",
+    re.IGNORECASE,
+)
 _BEFORE = re.compile(r"^Summary of what came before:\n(.+?)(?:\n\n|$)", re.MULTILINE | re.DOTALL)
 
 
@@ -99,8 +106,18 @@ def _condensed(transcript: str) -> str:
     return (f"{before[1]} Then: " if before else "So far the user has asked: ") + f"{asked}."
 
 
+def _named(transcript: str) -> str:
+    """The first words that were asked, without those that every question has."""
+    asked = _ASKED.search(transcript)
+    words = [word.strip("?.,;:!") for word in (asked[1] if asked else "").split()]
+    said = [word for word in words if word and not _EVERY_QUESTION.fullmatch(word)]
+    return " ".join(said[:_LONGEST_TITLE_WORDS]).capitalize() or "Conversation"
+
+
 def friendly_answer(question: str) -> str:
-    """Markdown that suits the question: code, a table, a greeting, thanks, a summary or an explanation."""
+    """Markdown that suits the question: code, a table, a greeting, a summary, a title or an explanation."""
+    if question.startswith(NAME):
+        return _named(question)
     if question.startswith(CONDENSE):
         return _condensed(question)
     lowered = question.strip().lower()

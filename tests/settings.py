@@ -54,6 +54,8 @@ os.environ.setdefault("CHATSITE_ENV_FILE", os.devnull)
 os.environ.setdefault("SECRET_KEY", "tests-only")
 os.environ.setdefault("CHATSITE_DATA_DIR", str(Path(tempfile.gettempdir()) / f"chatsite-tests-{os.getuid()}"))
 os.environ.setdefault("DEMO_MODEL", "1")
+# A further call after each first answer would stand in the way of tests that count calls and tokens.
+os.environ.setdefault("TITLES", "0")
 Path(os.environ["CHATSITE_DATA_DIR"]).mkdir(parents=True, exist_ok=True)
 
 from chatsite.settings import *  # noqa: E402, F403

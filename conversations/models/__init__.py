@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conversations.models.call import CallHour, CallRecord, LatencyHour, Measure
 from conversations.models.conversation import Conversation
+from conversations.models.feedback import Feedback
 from conversations.models.generation import Generation
 from conversations.models.person import ApiKey, Preferences
 from conversations.models.pulse import Pulse
@@ -30,6 +31,7 @@ __all__ = [
     "ContextMark",
     "ContextPolicy",
     "Conversation",
+    "Feedback",
     "Generation",
     "LatencyHour",
     "Measure",

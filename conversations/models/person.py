@@ -28,6 +28,9 @@ class Preferences(models.Model):
     )
     default_model = models.CharField(max_length=200, blank=True)
     context_policy = models.CharField(max_length=20, choices=ContextPolicy.choices, blank=True)
+    makes_titles = models.BooleanField(
+        default=True, db_default=True, help_text="A model names new conversations; its call is charged."
+    )
 
     class Meta:
         verbose_name_plural = "preferences"

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from typing import NoReturn
 
 from llm.demo_names import DemoName, parse_demo_name
-from llm.demo_script import friendly_tokens, numbered_tokens, thought_tokens
+from llm.demo_script import NAME, friendly_tokens, numbered_tokens, thought_tokens
 from llm.errors import (
     BadCredentials,
     BadRequest,
@@ -112,7 +112,11 @@ class _Play:
     def __init__(self, name: DemoName, request: ChatRequest) -> None:
         attempt = request.attempt
         question = request.messages[-1].text
-        tokens = friendly_tokens(question) if name.tokens is None else numbered_tokens(name.tokens)
+        tokens = (
+            friendly_tokens(question)
+            if name.tokens is None or question.startswith(NAME)
+            else numbered_tokens(name.tokens)
+        )
         self.reason: FinishReason | None = "stop"
         self.declined = False
         end = len(tokens)

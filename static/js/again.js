@@ -2,18 +2,27 @@
 // The menu of Regenerate: with which model and how inventive.
 
 import { pair } from "./answer_settings.js";
+import { place } from "./place.js";
 
 /** @typedef {{ model: string, temperature?: number }} Parameters */
 
 export class AgainMenu {
-  /** @param {HTMLFormElement} form @param {(turnId: string, parameters: Parameters) => void} onRegenerate */
-  constructor(form, onRegenerate) {
+  /**
+   * @param {HTMLFormElement} form
+   * @param {{ onRegenerate: (turnId: string, parameters: Parameters) => void,
+   *   price: (turnId: string, model: string) => Promise<string> }} page what it would take, in words
+   */
+  constructor(form, { onRegenerate, price }) {
     this.form = form;
+    this.price = price;
     this.model = /** @type {HTMLSelectElement} */ (form.querySelector("select"));
     this.slider = /** @type {HTMLInputElement} */ (form.querySelector("[type=range]"));
     this.number = /** @type {HTMLInputElement} */ (form.querySelector("[type=number]"));
     this.turnId = "";
-    this.model.addEventListener("change", () => this.#reset());
+    this.model.addEventListener("change", () => {
+      this.#reset();
+      this.#showPrice();
+    });
     pair(this.slider, this.number);
     this.#part("again-reset").addEventListener("click", () => this.#reset());
     form.addEventListener("submit", (event) => {
@@ -46,12 +55,16 @@ export class AgainMenu {
     this.model.value = model;
     this.#reset();
     this.form.showPopover();
-    const place = opener.getBoundingClientRect();
-    const { offsetHeight, offsetWidth, style } = this.form;
-    const above = place.top - offsetHeight - 4;
-    style.insetBlockStart = `${above > 8 ? above : Math.max(8, Math.min(place.bottom + 4, innerHeight - offsetHeight - 8))}px`;
-    style.insetInlineStart = `${Math.max(8, Math.min(place.right - offsetWidth, innerWidth - offsetWidth - 8))}px`;
+    place(this.form, opener);
     this.model.focus();
+    this.#showPrice();
+  }
+
+  /** Of the last model that was chosen. */
+  async #showPrice() {
+    const asked = [this.turnId, this.model.value];
+    const words = await this.price(this.turnId, this.model.value).catch(() => "");
+    if (asked[0] === this.turnId && asked[1] === this.model.value) this.#part("again-price").textContent = words;
   }
 
   #reset() {

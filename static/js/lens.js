@@ -12,7 +12,7 @@ const DELAY_MS = 300;
 // Where no socket brings the end of a summary, it is asked for.
 const POLL_MS = 1500;
 const SECOND_MS = 1000;
-const CHANGES = new Set(["context", "summary", "version", "branch", "cleared"]);
+const CHANGES = new Set(["context", "summary", "version", "branch", "cleared", "removed"]);
 
 /**
  * @typedef {object} Page

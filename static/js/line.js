@@ -17,6 +17,7 @@ const NOT_QUESTIONS = new Set(["stream.resume", "turn.stop"]);
  * @property {HTMLElement} root @property {() => import("./thread.js").Thread} thread
  * @property {(event: any) => void} dispatch @property {(text: string) => void} say
  * @property {import("./banner.js").Banner} banner
+ * @property {() => Promise<void> | null} before what has to be told before anything is asked
  * @property {import("./open_conversation.js").OpenConversation} conversation
  */
 
@@ -64,6 +65,11 @@ export class Line {
 
   /** @param {any} frame @returns {boolean} sent now; a question goes as soon as it can */
   ask(frame) {
+    const waits = this.page.before();
+    if (waits) {
+      waits.then(() => this.ask(frame));
+      return false;
+    }
     if (!NOT_QUESTIONS.has(frame.type)) this.asked.set(idOf(frame), frame);
     const isSent = this.socket?.send(frame) ?? false;
     if (!isSent && !this.isBlocked && WISHES.has(frame.type)) this.wishes.set(frame.turn_id, frame);

@@ -8,9 +8,12 @@ import { Asking } from "./asking.js";
 import { Banner } from "./banner.js";
 import { BudgetNews } from "./budget_news.js";
 import { Composer } from "./composer.js";
-import { copy, copyCodeIn, markdownOf } from "./copying.js";
+import { copy, copyCodeIn } from "./copying.js";
 import { one } from "./elements.js";
+import { Effects } from "./effects.js";
 import { enhance } from "./enhance.js";
+import { Exports } from "./exports.js";
+import { Feedback } from "./feedback.js";
 import { Lens } from "./lens.js";
 import { Line } from "./line.js";
 import { Meter } from "./meter.js";
@@ -19,16 +22,23 @@ import { Older } from "./older.js";
 import { OpenConversation, idOf } from "./open_conversation.js";
 import { pickerOf } from "./picker.js";
 import { SendPreview } from "./preview.js";
+import { previewLine } from "./preview_line.js";
 import { Rail } from "./rail.js";
+import { keepPreferences } from "./preferences.js";
 import { reduce } from "./reduce.js";
+import { Removal } from "./removal.js";
 import { StickToBottom } from "./scroll.js";
 import { conversationUrl, request } from "./server.js";
 import { setting } from "./settings.js";
 import { listen } from "./shortcuts.js";
 import { TemporarySwitch } from "./temporary.js";
-import { isBusy, liveGeneration, shownText } from "./thread.js";
+import { isBusy, liveGeneration } from "./thread.js";
 import { ThreadView } from "./thread_view.js";
-import { Title, markDone } from "./title.js";
+import { Toast } from "./toast.js";
+import { Title } from "./title.js";
+import { TurnActions } from "./turn_actions.js";
+import { TurnLinks } from "./turn_link.js";
+import { TurnMenu } from "./turn_menu.js";
 import { Versions } from "./versions.js";
 
 const root = one(".chat", HTMLElement);
@@ -60,11 +70,14 @@ const conversation = new OpenConversation(root, {
   onUnreachable: () => banner.show("The server cannot be reached. Your text is kept.", "bad"),
   onReachable: () => line.resendOutbox(),
 });
-const page = { root, thread: () => thread, dispatch, say, banner, conversation };
+const page = { root, thread: () => thread, dispatch, say, banner, conversation, before: () => removal.settle() };
 const line = new Line(page, one("[data-field=connection]", HTMLElement));
 const view = new ThreadView(threadRoot, one("#turn-template", HTMLTemplateElement), {
-  onFlush: flushed,
-  onAction: act,
+  onFlush: () => {
+    scroll.follow(true);
+    effects.shown();
+  },
+  onAction: (action, turnId, button) => actions.act(action, turnId, button),
 });
 const composer = new Composer(one(".composer", HTMLFormElement), {
   onSend: (text) => asking.send({ text }),
@@ -110,9 +123,17 @@ const versions = new Versions(threadRoot, {
   say,
   fail: (text) => banner.show(text, "bad"),
 });
-const again = new AgainMenu(one("#again-menu", HTMLFormElement), (turnId, parameters) => {
-  asking.again("regenerate", turnId, parameters);
+const again = new AgainMenu(one("#again-menu", HTMLFormElement), {
+  onRegenerate: (turnId, parameters) => asking.again("regenerate", turnId, parameters),
+  price: async (turnId, model) =>
+    previewLine(await request("GET", `${conversation.url}turns/${turnId}/price/?${new URLSearchParams({ model })}`)),
 });
+const toast = new Toast(one("[data-field=turn-toast]", HTMLElement), { onUndone: () => say("Undone") });
+const removal = new Removal({ ...page, toast, turnElement });
+const menu = new TurnMenu(one("#turn-menu", HTMLElement), { ...page, asking, removal, toast });
+const feedback = new Feedback(one("#feedback-menu", HTMLFormElement), page);
+const exports = new Exports(one("[data-field=exports]", HTMLElement), conversation);
+const links = new TurnLinks({ turnElement, scroll, conversation, banner });
 new Older(one("[data-field=older]", HTMLAnchorElement), {
   scroller,
   url: () => conversation.url,
@@ -134,117 +155,36 @@ const title = new Title(one("[data-field=title]", HTMLButtonElement), (before, w
 const rail = new Rail(one(".rail-inner", HTMLElement), one("#rail-template", HTMLTemplateElement), {
   current: () => conversation.id,
   onTitle: (text) => title.show(text),
-  onGone: gone,
+  onGone: () => effects.gone(),
   say,
+});
+
+const effects = new Effects({
+  ...page, announcer, asking, budgets, composer, exports, lens, line, meter, rail, temporary, title, versions,
+});
+const actions = new TurnActions({
+  ...page, again, asking, feedback, menu, versions, turnElement, parameters: () => picker.parameters(),
 });
 
 // --- What happens -------------------------------------------------------------------
 
 /** @param {{ type: string, [field: string]: any }} event */
 function dispatch(event) {
-  const { thread: next, effects } = reduce(thread, event);
+  const { thread: next, effects: steps } = reduce(thread, event);
   if (next !== thread) {
     thread = next;
     view.update(thread);
     composer.setMode(isBusy(thread) ? "stop" : "send");
     document.querySelector(".welcome")?.toggleAttribute("hidden", thread.turns.some((turn) => turn.status !== "refused"));
   }
-  for (const effect of effects) carryOut(effect);
+  for (const effect of steps) effects.carryOut(effect);
   lens.hear(event);
-}
-
-/** @param {import("./thread.js").Effect} effect */
-function carryOut(effect) {
-  if (effect.do === "send") line.ask(effect.frame);
-  else if (effect.do === "accepted") accepted(effect.turnId);
-  else if (effect.do === "refused") {
-    line.settle(effect.turnId);
-    asking.refused(effect.turnId, effect.text, effect.problem);
-  } else if (effect.do === "edit-refused") {
-    line.settle(effect.turnId);
-    asking.editRefused(effect.turnId, effect.text, effect.problem);
-  } else if (effect.do === "problem") {
-    if (effect.turnId) line.settle(effect.turnId);
-    asking.notSent(effect.problem, effect.turnId ?? "");
-  } else if (effect.do === "load-turn") versions.load(effect.turnId);
-  else if (effect.do === "branch") {
-    if (!versions.switching && thread.turns.at(-1)?.id !== effect.headTurnId) location.reload();
-  } else if (effect.do === "finished") finished(effect.generationId);
-  else if (effect.do === "budget") budgets.heard(effect.budget);
-  else if (effect.do === "rail") railChanged(effect.event);
-  else if (effect.do === "say") say(effect.text);
-  else if (effect.do === "reload") location.reload();
-}
-
-/** @param {string} turnId */
-function accepted(turnId) {
-  line.settle(turnId);
-  lens.offer.settle();
-  // What was typed since is a new draft.
-  conversation.drafts.write(composer.text);
-  if (conversation.id !== location.pathname.split("/")[2]) {
-    history.replaceState(null, "", conversation.url || location.href);
-    temporary.settle();
-  }
-  rail.touch(conversation.id);
-  say("AI is thinking");
-}
-
-/** Text has been shown. */
-function flushed() {
-  scroll.follow(true);
-  const writing = setting("readSentences") ? liveGeneration(thread) : null;
-  if (writing) announcer.grown(writing.id, shownText(writing));
-}
-
-/** @param {string} generationId */
-function finished(generationId) {
-  const generation = thread.generations[generationId];
-  if (generation.receipt) meter.addReceipt(generation.receipt);
-  const text = shownText(generation);
-  const words = text.split(/\s+/).filter(Boolean).length;
-  if (generation.state === "completed") announcer.ended(generationId, text, `Response complete, ${words} words`);
-  else if (generation.state === "stopped") say("Stopped. What came is kept.");
-  else announcer.alert(generation.error?.detail ?? "The answer was interrupted.");
-  markDone();
-}
-
-/** @param {any} event conversation.updated */
-function railChanged(event) {
-  // A temporary chat has no row.
-  if (event.conversation_id !== conversation.id || !conversation.isTemporary) rail.follow(event);
-  else if (event.change === "title") title.show(event.title);
-  else if (event.change === "deleted") gone();
-}
-
-function gone() {
-  line.stop();
-  if (!composer.text && !document.hidden) location.assign("/");
-  else banner.show("This conversation was deleted. Your text is kept.", "bad", "New chat", () => location.assign("/"));
 }
 
 // --- What the person does -------------------------------------------------------------
 
-/** @param {string} action @param {string} turnId @param {HTMLElement} pressed */
-function act(action, turnId, pressed) {
-  const turn = thread.turns.find((other) => other.id === turnId);
-  const generation = turn?.generationId ? thread.generations[turn.generationId] : null;
-  const button = turnElement(turnId)?.querySelector(`[data-action=${action}]`);
-  if (action === "copy" && generation) copy(markdownOf(generation, conversation.url), button, say);
-  else if (action === "again" || action === "regenerate") {
-    const model = generation?.model || (picker.parameters().model ?? "");
-    if (asking.mayAsk() && button instanceof HTMLElement) again.open(turnId, button, model);
-  } else if (action === "retry" || action === "continue") asking.again(action, turnId, {});
-  else if (action === "stop") asking.stop();
-  else if (action === "switch" || action === "schedule") asking.redirect(action, turnId, pressed.dataset.model);
-  else if (action === "edit" && turn) asking.edit(turn);
-  else if (/^(version|wording)-(previous|next)$/.test(action)) {
-    const [kind, step] = action.split("-");
-    versions.step(kind === "version" ? "version" : "wording", turnId, step === "next" ? 1 : -1);
-  } else if (action === "new_conversation") location.assign("/");
-}
-
 copyCodeIn(threadRoot, say);
+keepPreferences(document, (text) => banner.show(text, "bad"));
 
 const lastOf = (/** @type {string} */ selector) => [...threadRoot.querySelectorAll(selector)].at(-1);
 
@@ -255,7 +195,7 @@ listen(one("#help", HTMLDialogElement), {
   write: () => composer.field.focus(),
   copyAnswer: () => {
     const turn = thread.turns.findLast((one) => one.generationId);
-    if (turn) act("copy", turn.id);
+    if (turn) actions.act("copy", turn.id);
   },
   copyCode: () => copy(lastOf("pre code")?.textContent ?? "", lastOf(".copy-code"), say),
   stop: () => {
@@ -298,6 +238,8 @@ setInterval(() => {
   offer.tick();
   line.tick();
 }, 500);
-if (matchMedia("(pointer: fine)").matches) composer.field.focus();
-scroll.pin();
+if (!links.follow()) {
+  if (matchMedia("(pointer: fine)").matches) composer.field.focus();
+  scroll.pin();
+}
 document.documentElement.dataset.ready = "true";

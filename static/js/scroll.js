@@ -88,6 +88,19 @@ export class StickToBottom {
     settle(SETTLE_FRAMES);
   }
 
+  /** Go to this element, though what is around it is laid out only now. @param {Element} element */
+  show(element) {
+    this.pinned = false;
+    const settle = (/** @type {number} */ frames) => {
+      element.scrollIntoView({ block: "start" });
+      this.lastTop = this.scroller.scrollTop;
+      this.lastHeight = this.scroller.scrollHeight;
+      if (frames > 0) requestAnimationFrame(() => settle(frames - 1));
+      else this.#show(this.#distance > NEAR_PX);
+    };
+    settle(SETTLE_FRAMES);
+  }
+
   #unpin() {
     if (this.scroller.scrollHeight <= this.scroller.clientHeight) return;
     this.pinned = false;

@@ -52,7 +52,7 @@ export function listen(dialog, commands) {
     if (event.target === dialog) dialog.close();
   });
   if (isMac) for (const key of dialog.querySelectorAll("[data-mod]")) key.textContent = "⌘";
-  for (const box of dialog.querySelectorAll("input")) {
+  for (const box of dialog.querySelectorAll("input[data-setting]")) {
     const name = /** @type {import("./settings.js").Name} */ (box.dataset.setting);
     box.checked = setting(name);
     box.addEventListener("change", () => set(name, box.checked));

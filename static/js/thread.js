@@ -32,7 +32,8 @@ import { joinContinuation } from "./continuation.js";
  * @property {string} id @property {string} turnId @property {GenerationState} state @property {number} epoch
  * @property {number} seq @property {string} text @property {string} model @property {string} html
  * @property {Waiting | null} waiting @property {Problem | null} error @property {Receipt | null} receipt
- * @property {Note[]} notes @property {Option[]} options what can be done with one that has ended
+ * @property {Note[]} notes @property {string} verdict of the person, as the server told it: up, down
+ * @property {Option[]} options what can be done with one that has ended
  * @property {string} prefix what it continues, "" for a first answer
  * @property {boolean} stopping @property {boolean} attached @property {boolean} asked @property {number} resumedAt @property {number} gapAt
  *
@@ -85,7 +86,7 @@ export const isBusy = (thread) =>
 /** @param {Partial<Generation> & { id: string, turnId: string }} values @returns {Generation} */
 export const newGeneration = (values) => ({
   state: "queued", epoch: 0, seq: 0, text: "", model: "", html: "", waiting: null, error: null, receipt: null,
-  prefix: "", notes: [], options: [], stopping: false, attached: false, asked: false, resumedAt: -1, gapAt: -1, ...values,
+  prefix: "", verdict: "", notes: [], options: [], stopping: false, attached: false, asked: false, resumedAt: -1, gapAt: -1, ...values,
 });
 
 /** The whole text that the page shows for an answer. @param {Generation} generation */
@@ -103,6 +104,12 @@ export const patchTurn = (thread, id, values) => ({
   ...thread,
   turns: thread.turns.map((turn) => (turn.id === id ? { ...turn, ...values } : turn)),
 });
+
+/** @param {Thread} thread @param {string[]} turnIds @returns {Thread} the same one if it holds none of them */
+export function without(thread, turnIds) {
+  const turns = thread.turns.filter((turn) => !turnIds.includes(turn.id));
+  return turns.length === thread.turns.length ? thread : { ...thread, turns };
+}
 
 /** @param {any} generation */
 export const resumeFrame = (generation) => ({

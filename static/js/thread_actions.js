@@ -1,7 +1,7 @@
 // @ts-check
 // What the person does to a thread: each action gives the next thread and what the page has to carry out.
 
-import { adopted, isBusy, liveGeneration, patchGeneration, patchTurn, resumeFrame } from "./thread.js";
+import { adopted, isBusy, liveGeneration, patchGeneration, patchTurn, resumeFrame, without } from "./thread.js";
 
 /**
  * @typedef {import("./thread.js").Thread} Thread
@@ -48,6 +48,13 @@ export const actions = {
     const older = adopted(turns.filter((/** @type {TurnData} */ turn) => !known.has(turn.id)));
     const generations = { ...older.generations, ...thread.generations };
     return { thread: { turns: [...older.turns, ...thread.turns], generations }, effects: [] };
+  },
+  "local.remove": (thread, { turn_ids }) => ({ thread: without(thread, turn_ids), effects: [] }),
+  // What was removed is wanted back.
+  "local.restore": (thread, { turns, at }) => {
+    const known = new Set(thread.turns.map((turn) => turn.id));
+    const back = turns.filter((/** @type {import("./thread.js").Turn} */ turn) => !known.has(turn.id));
+    return { thread: { ...thread, turns: thread.turns.toSpliced(at, 0, ...back) }, effects: [] };
   },
   "local.stop": (thread) => {
     const generation = liveGeneration(thread);

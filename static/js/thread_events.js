@@ -2,7 +2,7 @@
 // What the server says about a thread: each event gives the next thread and what the page has to carry out.
 
 import {
-  addGeneration, isLive, newGeneration, patchGeneration, patchTurn, problemOf, resumeFrame, shownText,
+  addGeneration, isLive, newGeneration, patchGeneration, patchTurn, problemOf, resumeFrame, shownText, without,
 } from "./thread.js";
 import { waitSaid, waitingOf } from "./wait_words.js";
 
@@ -111,6 +111,7 @@ export const events = {
       return { thread, effects: isNews ? [{ do: "load-turn", turnId: turn.id }] : [] };
     }
     if (event.change === "cleared") return { thread, effects: thread.turns.length > 0 ? [{ do: "reload" }] : [] };
+    if (event.change === "removed") return { thread: without(thread, event.turn_ids), effects: [] };
     if (event.change === "branch") return { thread, effects: [{ do: "branch", headTurnId: event.head_turn_id }] };
     if (event.change !== "turn" || !event.turn_id) return { thread, effects: [] };
     const known = thread.turns.some((turn) => turn.id === event.turn_id);

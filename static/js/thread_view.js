@@ -3,6 +3,7 @@
 // generation's element to its state.
 
 import { field, icon } from "./elements.js";
+import { showVerdict } from "./feedback.js";
 import { receiptLine, modelName } from "./format.js";
 import { receiptRows } from "./receipt.js";
 import { enhance } from "./enhance.js";
@@ -113,6 +114,7 @@ export class ThreadView {
       const copy = /** @type {DocumentFragment} */ (this.template.content.cloneNode(true));
       element = /** @type {HTMLElement} */ (copy.firstElementChild);
       element.dataset.turnId = turn.id;
+      element.id = `turn-${turn.id}`;
       field(element, "question").textContent = turn.text;
       this.elements.set(turn.id, element);
       this.thinkingSince.set(turn.id, Date.now());
@@ -129,7 +131,9 @@ export class ThreadView {
   #settled(generation) {
     const element = this.elements.get(generation.turnId);
     if (!element) return;
-    /** @type {HTMLElement} */ (element.querySelector(".answer")).dataset.generationId = generation.id;
+    const answer = /** @type {HTMLElement} */ (element.querySelector(".answer"));
+    answer.dataset.generationId = generation.id;
+    showVerdict(answer, generation.verdict);
     element.classList.add("settled");
     const prose = field(element, "prose");
     prose.replaceChildren(fragment(sanitise(generation.html)));
@@ -150,6 +154,7 @@ export class ThreadView {
       answer.dataset.generationId = now.id;
       this.thinkingSince.set(now.turnId, Date.now());
       field(element, "prose").replaceChildren();
+      showVerdict(answer, now.verdict);
       element.classList.remove("settled");
     }
     const live = this.#stream(element, now);
@@ -192,7 +197,8 @@ export class ThreadView {
     field(element, "writing").hidden = !live || generation.seq === 0;
     field(element, "writing").textContent = generation.stopping ? "Stopping" : "Writing";
     field(element, "tools").hidden = live;
-    field(element, "copy").hidden = !shownText(generation) && !generation.html;
+    const isEmpty = !shownText(generation) && !generation.html;
+    for (const name of ["copy", "good", "bad"]) field(element, name).hidden = isEmpty;
     this.#thinking(element, generation);
     showNotes(element, generation);
     showContinue(element, generation);

@@ -42,6 +42,7 @@ TABLES = (
     "calls",
     "errors",
     "latencies",
+    "feedback",
     "objectives",
     "incidents",
     "overruns",

@@ -109,6 +109,17 @@ async def test_no_menu_or_panel_has_a_grave_fault(chat: Chat, alice: User) -> No
     await chat.answer.locator("[data-action=again]").click()
     await check(chat, "regenerate open")
     await chat.page.keyboard.press("Escape")
+    await chat.answer.locator("[data-action=more]").click()
+    await check(chat, "menu of a question")
+    await chat.page.keyboard.press("Escape")
+    await chat.answer.locator("[data-action=bad]").click()
+    await expect(chat.page.locator("#feedback-menu")).to_be_visible()
+    await check(chat, "words for a bad answer")
+    await chat.page.keyboard.press("Escape")
+    if await chat.page.locator("[data-field=exports]").is_visible():
+        await chat.page.locator("[data-field=exports] summary").click()
+        await check(chat, "exports")
+        await chat.page.keyboard.press("Escape")
     await chat.page.locator("[data-action=edit]").first.click()
     await check(chat, "editing")
     await chat.page.keyboard.press("Escape")
@@ -156,6 +167,17 @@ async def test_offline_and_a_temporary_chat_have_no_grave_fault(chat: Chat) -> N
     await chat.page.fill("#message", "Hello")
     await expect(chat.page.locator(".banner")).to_contain_text("Connection lost")
     await check(chat, "offline")
+
+
+async def test_a_deleted_question_and_the_printed_page_have_no_grave_fault(chat: Chat) -> None:
+    await chat.ask("First", "demo:10-8-2")
+    await chat.until("completed")
+    await chat.answer.locator("[data-action=more]").click()
+    await chat.page.locator("#turn-menu [data-do=delete]").click()
+    await check(chat, "deleted")
+    await chat.page.get_by_role("button", name="Undo").click()
+    await chat.page.goto(f"{chat.page.url}print/")
+    await check(chat, "printed")
 
 
 async def test_the_pages_of_the_account_have_no_grave_fault(chat: Chat) -> None:
