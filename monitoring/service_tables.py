@@ -10,6 +10,7 @@ from django.urls import reverse
 from conversations.call_figures import Latencies, objectives
 from conversations.models import State
 from conversations.models.call import CallHour, Measure
+from monitoring.feedback_table import feedback_table
 from monitoring.models import Incident
 from monitoring.tables import Table, share_percent
 
@@ -37,7 +38,12 @@ def service_tables(
     if provider is not None:
         rows = rows.filter(provider=provider)
     sums = list(rows.sums_by("model", "code", "outcome"))
-    return [_calls(sums), _errors(sums), _latencies(found, model, provider)]
+    return [
+        _calls(sums),
+        _errors(sums),
+        _latencies(found, model, provider),
+        feedback_table(start, end, model=model, provider=provider),
+    ]
 
 
 def _calls(sums: list[dict[str, object]]) -> Table:
