@@ -12,7 +12,7 @@ import conversations.models.ids
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("conversations", "0008_turn_expected_at"),
+        ("conversations", "0009_summary_attempts"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
