@@ -144,7 +144,12 @@ class Bench:
         self.note(
             f"scrolled {scrolled} px up, to {who.count('.thread .turn')} questions; "
             f"{slow} of {len(found['frames'])} frames over 50 ms"
-            + (f", longest tasks {', '.join(f'{ms:.0f}' for ms in sorted(tasks)[-5:])} ms" if tasks else "")
+            + (
+                f", longest tasks {', '.join(f'{ms:.0f}' for ms in sorted(tasks)[-5:])} ms, the first after "
+                f"{found['tasks'][0]['startTime'] / 1000:.1f} s"
+                if tasks
+                else ""
+            )
         )
 
     # --- The first page -----------------------------------------------------------------

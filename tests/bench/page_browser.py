@@ -82,7 +82,10 @@ class Reader:
 
     def forget(self) -> None:
         """What the probe has noted so far."""
-        self.page.evaluate("() => Object.assign(probe, { painted: [], frames: [], tasks: [] })")
+        script = (
+            "() => Object.assign(probe, { painted: [], frames: [], tasks: [], since: performance.now() })"
+        )
+        self.page.evaluate(script)
 
     def count(self, selector: str) -> int:
         """By the browser's own query: a locator looks through the whole page, and the page waits for it."""
