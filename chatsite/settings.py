@@ -6,6 +6,7 @@ Every variable is described in ``.env.example``.
 from __future__ import annotations
 
 import contextlib
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,7 +50,7 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", PUBLIC_URL)
 
 INSTALLED_APPS = [
     # The development server's: a site under uvicorn need not load it at each start.
-    *(["daphne"] if DEBUG else []),
+    *(["daphne"] if DEBUG or "runserver" in sys.argv else []),
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
