@@ -25,7 +25,6 @@ from conversations.notes import notes_of
 from conversations.parts import parts_of
 from llm.errors import UnknownModel
 from llm.profiles import Profile, get_profile
-from llm.tokens import estimate_upper
 
 
 def claim(generation_id: uuid.UUID, *, owner: str, prepared: Claim | None = None) -> Claim | Ended | None:
@@ -154,7 +153,7 @@ def hold_attempt(
             attempt=generation.attempts,
             purpose="answer",
             model=generation.model,
-            input_tokens=estimate_upper(generation.input_estimate_tokens, profile.estimate_percent),
+            input_tokens=profile.estimate.upper(generation.input_estimate_tokens),
             wanted_output_tokens=generation.wanted_output_tokens,
             minimum_output_tokens=min(profile.minimum_output_tokens, generation.wanted_output_tokens),
             lease_seconds=settings.LEASE_SECONDS if lease_seconds is None else lease_seconds,

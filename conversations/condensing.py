@@ -62,7 +62,7 @@ def plan_summary(history: History, profile: Profile) -> SummaryPlan | None:
     begin = earlier.end if earlier else 0
     count = len(history.exchanges)
     end = count - min(TURNS_KEPT, count // 2)
-    room = profile.context_window_tokens * 100 // profile.estimate_percent - LONGEST_TOKENS
+    room = profile.estimate.fitting(profile.context_window_tokens - LONGEST_TOKENS)
     room = room * TRANSCRIPT_SHARE_PERCENT // 100
     taken: list[Exchange] = []
     before = 0

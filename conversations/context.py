@@ -130,7 +130,7 @@ def build_context(
     """
     encoding = profile.encoding
     # The provider may count more than is counted here.
-    room = (profile.context_window_tokens - max_output_tokens) * 100 // profile.estimate_percent
+    room = profile.estimate.fitting(profile.context_window_tokens - max_output_tokens)
     tail = [Message("user", question)]
     if partial_answer:
         tail.append(Message("assistant", partial_answer))

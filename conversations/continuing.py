@@ -10,7 +10,7 @@ from conversations.models import Generation, State
 from conversations.outcomes import CONTINUE, RETRY, describe_error
 from llm.errors import UnknownModel
 from llm.profiles import get_profile
-from llm.tokens import count_tokens, estimate_upper
+from llm.tokens import count_tokens
 
 Option = dict[str, Any]
 
@@ -44,7 +44,7 @@ def _priced(option: Option, generation: Generation) -> Option:
     except UnknownModel:
         return option
     came = count_tokens(generation.text, profile.encoding) if option is CONTINUE else 0
-    input_tokens = estimate_upper(generation.input_estimate_tokens + came, profile.estimate_percent)
+    input_tokens = profile.estimate.upper(generation.input_estimate_tokens + came)
     wanted = min(profile.default_output_tokens, profile.max_output_tokens)
     cost = usd(quote(profile.model_id, input_tokens, wanted))
     return option if cost is None else {**option, "cost_usd": cost}

@@ -16,7 +16,7 @@ from conversations.models.ids import new_id
 from conversations.summary_holds import summary_hold
 from llm.messages import ChatRequest
 from llm.profiles import Profile, list_profiles
-from llm.tokens import estimate_input_tokens, estimate_upper
+from llm.tokens import estimate_input_tokens
 
 WITHOUT_HISTORY = {"action": "without_history", "label": "Send without older messages"}
 SUMMARISE = {"action": "summarise", "label": "Summarise older messages, then send"}
@@ -35,7 +35,7 @@ def smaller_contexts(
     last = max(index for index, message in enumerate(chat.messages) if message.role == "user")
     if last > 0:
         alone = replace(chat, messages=chat.messages[last:])
-        tokens = estimate_upper(estimate_input_tokens(alone, profile.encoding), profile.estimate_percent)
+        tokens = profile.estimate.upper(estimate_input_tokens(alone, profile.encoding))
         if fits(replace(request, input_tokens=min(tokens, request.input_tokens)), now):
             yield WITHOUT_HISTORY
     if history is not None:
@@ -77,4 +77,4 @@ def context_after(
         temperature=None,
         max_output_tokens=wanted_tokens,
     )
-    return estimate_upper(context.input_tokens, profile.estimate_percent)
+    return profile.estimate.upper(context.input_tokens)

@@ -19,7 +19,7 @@ from conversations.models.ids import new_id
 from conversations.outcomes import NEW_CONVERSATION, PERIODS, WHOSE, refusal_options
 from llm.messages import ChatRequest
 from llm.profiles import Profile, list_profiles
-from llm.tokens import estimate_input_tokens, estimate_upper
+from llm.tokens import estimate_input_tokens
 
 CONFIRM_PERCENT = 90
 CONFIRM = {"action": "confirm", "label": "Send anyway"}
@@ -107,6 +107,6 @@ def _new_conversation(
     request: HoldRequest, chat: ChatRequest, profile: Profile, now: datetime
 ) -> Iterator[dict[str, Any]]:
     alone = replace(chat, system="", messages=tuple(one for one in chat.messages if one.role == "user")[-1:])
-    tokens = estimate_upper(estimate_input_tokens(alone, profile.encoding), profile.estimate_percent)
+    tokens = profile.estimate.upper(estimate_input_tokens(alone, profile.encoding))
     if fits(replace(request, conversation_id=new_id(), input_tokens=min(tokens, request.input_tokens)), now):
         yield NEW_CONVERSATION

@@ -28,7 +28,6 @@ from conversations.outcomes import describe_refusal
 from conversations.statements import Place
 from llm.messages import ChatRequest
 from llm.profiles import Profile
-from llm.tokens import estimate_upper
 
 # Covers the time between the hold and the claim; the claim renews it.
 QUEUE_LEASE_SECONDS = 60.0
@@ -102,7 +101,7 @@ def queue_generation(
         history = History()
     context = _context(place, question, history, profile, temperature, wanted, continues)
     # What the provider will count may be more than what is counted here.
-    input_tokens = estimate_upper(context.input_tokens, profile.estimate_percent)
+    input_tokens = profile.estimate.upper(context.input_tokens)
     summarisable = history if question.is_new and question.parent_id == place.head_id else None
     hold = _hold(place, generation_id, profile, context.request, summarisable, input_tokens, wanted, now)
     if not order.confirmed:

@@ -23,7 +23,6 @@ from conversations.models import Conversation, Turn
 from conversations.outcomes import describe_refusal
 from conversations.parts import Parts
 from llm.profiles import Profile
-from llm.tokens import estimate_upper
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ def _preview(
         )
     except ContextTooLong as error:
         raise Invalid("context_too_long", "The message is too long for this model.") from error
-    input_tokens = estimate_upper(context.input_tokens, profile.estimate_percent)
+    input_tokens = profile.estimate.upper(context.input_tokens)
     request = HoldRequest(
         key="preview",
         fingerprint="",

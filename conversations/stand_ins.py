@@ -21,7 +21,6 @@ from conversations.notes import BY_PERSON
 from conversations.parts import Parts
 from llm.errors import UnknownModel
 from llm.profiles import Profile, get_profile, list_profiles
-from llm.tokens import estimate_upper
 
 OFFERED = 2
 # Covers the time between the hold and the claim, which renews it.
@@ -40,7 +39,7 @@ class Terms:
 
     @property
     def upper_input_tokens(self) -> int:
-        return estimate_upper(self.input_tokens, self.profile.estimate_percent)
+        return self.profile.estimate.upper(self.input_tokens)
 
 
 def chain_after(generation: Generation) -> Iterator[Profile]:

@@ -7,7 +7,6 @@ import uuid
 from billing.holds import HoldRequest
 from conversations.condensing import SHORTEST_TOKENS, SummaryPlan
 from llm.profiles import Profile
-from llm.tokens import estimate_upper
 
 # Covers the time between the hold and the claim.
 QUEUE_LEASE_SECONDS = 60.0
@@ -44,7 +43,7 @@ def attempt_hold(
     wait_seconds: float = 0.0,
 ) -> HoldRequest:
     """Each attempt has a hold of its own; that of a later one outlives the wait for it."""
-    input_tokens = estimate_upper(input_estimate_tokens, profile.estimate_percent)
+    input_tokens = profile.estimate.upper(input_estimate_tokens)
     return HoldRequest(
         key=f"summary:{summary_id}" if attempt == 1 else f"summary:{summary_id}:{attempt}",
         fingerprint=f"{profile.model_id}:{input_tokens}:{wanted}",

@@ -26,7 +26,7 @@ from conversations.queueing import Order, Question, Started, estimate_of, queue_
 from conversations.statements import Place
 from llm.errors import UnknownModel
 from llm.profiles import get_profile
-from llm.tokens import estimate_upper
+from llm.tokens import InputEstimate
 
 Version = Literal["retry", "regenerate", "continue"]
 P = ParamSpec("P")
@@ -169,7 +169,7 @@ def started_before(turn: Turn, generation: Generation) -> Started:
 
 def _held_input(generation: Generation) -> int:
     try:
-        percent = get_profile(generation.model).estimate_percent
+        estimate = get_profile(generation.model).estimate
     except UnknownModel:
-        percent = 100
-    return estimate_upper(generation.input_estimate_tokens, percent)
+        estimate = InputEstimate()
+    return estimate.upper(generation.input_estimate_tokens)

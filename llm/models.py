@@ -17,6 +17,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from llm.kinds import kind_choices
+from llm.tokens import UNKNOWN_OVERHEAD_TOKENS
 
 # Only such variables are ever read and sent to a provider, so that an admin page
 # cannot be used to send other secrets of the process to a server of one's choice.
@@ -150,7 +151,16 @@ class ModelProfile(models.Model):
     estimate_percent = models.PositiveSmallIntegerField(
         default=115,
         validators=[MinValueValidator(100), MaxValueValidator(300)],
-        help_text="Local token count times this = the input that is held before a call.",
+        help_text="Local token count times this, and the overhead = the input that is held before a call. "
+        "Learned from answers.",
+    )
+    prompt_overhead_tokens = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(1000)],
+        help_text="Tokens that the provider adds to every prompt: a prompt of its own, or marks around "
+        f"messages. Empty: 0 for Gemini and OpenAI's own servers, {UNKNOWN_OVERHEAD_TOKENS} for all others. "
+        "Learned from answers.",
     )
     fallbacks = models.CharField(
         max_length=600,

@@ -10,6 +10,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
@@ -17,8 +18,10 @@ from django.db import transaction
 from llm.demo_names import DEMO_OFFERED, parse_demo_name
 from llm.errors import UnknownModel
 from llm.models import API_KEY_ENV_PATTERN, ModelProfile, Provider, split_fallbacks
+from llm.tokens import UNKNOWN_OVERHEAD_TOKENS, InputEstimate
 
 CACHE_SECONDS = 5.0
+OPENAI_HOST = "api.openai.com"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class Profile:
     thinking: bool = False
     max_tokens_parameter: str = "max_tokens"
     encoding: str = "o200k_base"
-    estimate_percent: int = 100
+    estimate_percent: int = 100  # see ``estimate``
+    prompt_overhead_tokens: int = 0
     position: int = 100
     fallbacks: tuple[str, ...] = ()  # model ids that may answer in its place, in order
     requests_per_minute: int | None = None  # what the provider allows; None: no limit is known
@@ -60,6 +64,11 @@ class Profile:
     @property
     def takes_temperature(self) -> bool:
         return self.default_temperature is not None
+
+    @property
+    def estimate(self) -> InputEstimate:
+        """How much more than we the provider may count."""
+        return InputEstimate(self.estimate_percent, self.prompt_overhead_tokens)
 
 
 class UnknownProvider(LookupError):
@@ -214,6 +223,11 @@ def _from_row(row: ModelProfile) -> Profile:
         max_tokens_parameter=row.max_tokens_parameter,
         encoding=row.encoding,
         estimate_percent=row.estimate_percent,
+        prompt_overhead_tokens=(
+            _start_overhead_tokens(config)
+            if row.prompt_overhead_tokens is None
+            else row.prompt_overhead_tokens
+        ),
         position=row.position,
         fallbacks=split_fallbacks(row.fallbacks) if row.fallbacks else _default_fallbacks(row.model_id),
         requests_per_minute=row.requests_per_minute,
@@ -221,6 +235,14 @@ def _from_row(row: ModelProfile) -> Profile:
         requests_per_day=row.requests_per_day,
         usable=_usable(config),
     )
+
+
+def _start_overhead_tokens(config: ProviderConfig) -> int:
+    """What the provider may add to a prompt, as long as its answers have not told."""
+    host = urlsplit(config.base_url).hostname
+    if config.kind == "gemini" or (config.kind == "openai_compatible" and host in (None, OPENAI_HOST)):
+        return 0
+    return UNKNOWN_OVERHEAD_TOKENS
 
 
 def _default_fallbacks(model_id: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from conversations.condensing import TURNS_KEPT, WORTHWHILE_TOKENS, SummaryPlan,
 from conversations.context import Exchange, History, SummaryText
 from conversations.models import ContextMark
 from llm.profiles import Profile, demo_profile
-from llm.tokens import estimate_input_tokens, estimate_upper
+from llm.tokens import estimate_input_tokens
 
 PROFILE = demo_profile("friendly")
 
@@ -80,16 +80,21 @@ def test_it_begins_later_where_the_model_could_not_take_all() -> None:
 @given(
     sizes=st.lists(st.integers(0, 300), max_size=30),
     window=st.integers(2000, 20_000),
-    percent=st.sampled_from([100, 125, 150]),
+    estimate=st.sampled_from([(100, 0), (125, 40), (150, 200)]),
 )
-def test_it_fits_the_window_and_halves_what_it_replaces(sizes: list[int], window: int, percent: int) -> None:
-    profile = replace(PROFILE, context_window_tokens=window, estimate_percent=percent)
+def test_it_fits_the_window_and_halves_what_it_replaces(
+    sizes: list[int], window: int, estimate: tuple[int, int]
+) -> None:
+    percent, overhead = estimate
+    profile = replace(
+        PROFILE, context_window_tokens=window, estimate_percent=percent, prompt_overhead_tokens=overhead
+    )
     history = History(tuple(Exchange("why?", "word " * size) for size in sizes))
     plan = plan_summary(history, profile)
     if plan is None:
         return
     assert plan.input_tokens == estimate_input_tokens(plan.request, profile.encoding)
-    whole = estimate_upper(plan.input_tokens, percent) + plan.request.max_output_tokens
+    whole = profile.estimate.upper(plan.input_tokens) + plan.request.max_output_tokens
     assert whole <= window
     assert plan.before_tokens >= WORTHWHILE_TOKENS
     assert plan.after_tokens < plan.before_tokens

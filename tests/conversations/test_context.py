@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from dataclasses import astuple
 from itertools import pairwise
@@ -25,12 +26,12 @@ from conversations.context import (
 )
 from conversations.models import ContextMark, ContextPolicy
 from llm.profiles import Profile, ProviderConfig
-from llm.tokens import estimate_upper
+from llm.tokens import InputEstimate
 
 ENCODING = "o200k_base"
 
 
-def profile(window: int = 2000, percent: int = 100) -> Profile:
+def profile(window: int = 2000, percent: int = 100, overhead: int = 0) -> Profile:
     return Profile(
         model_id="demo:x",
         name="x",
@@ -39,6 +40,7 @@ def profile(window: int = 2000, percent: int = 100) -> Profile:
         context_window_tokens=window,
         max_output_tokens=1000,
         estimate_percent=percent,
+        prompt_overhead_tokens=overhead,
     )
 
 
@@ -47,6 +49,7 @@ def build(
     *,
     window: int = 2000,
     percent: int = 100,
+    overhead: int = 0,
     question: str = "now?",
     system: str = "",
     partial: str = "",
@@ -56,7 +59,7 @@ def build(
         history=history,
         question=question,
         system=system,
-        profile=profile(window, percent),
+        profile=profile(window, percent, overhead),
         temperature=None,
         max_output_tokens=100,
         partial_answer=partial,
@@ -213,7 +216,7 @@ exchanges = st.lists(
     covered=st.integers(-2, 12),
     summary=st.integers(0, 200),
     window=st.integers(300, 4000),
-    percent=st.sampled_from([100, 110, 150]),
+    estimate=st.sampled_from([(100, 0), (110, 0), (150, 0), (115, 40)]),
     question=st.integers(1, 100),
     system=st.sampled_from(["", "Be brief.", "rule " * 60]),
     partial=st.sampled_from(["", "It began " * 10]),
@@ -224,7 +227,7 @@ def test_it_holds_whatever_the_history(
     covered: int,
     summary: int,
     window: int,
-    percent: int,
+    estimate: tuple[int, int],
     question: int,
     system: str,
     partial: str,
@@ -233,17 +236,27 @@ def test_it_holds_whatever_the_history(
     text = SummaryText(uuid.uuid4(), "short " * summary, 0, end) if end > 0 and summary else None
     history = History(tuple(older), policy, text)
     asked = "word " * question
+    percent, overhead = estimate
+    build_it = functools.partial(
+        build,
+        window=window,
+        percent=percent,
+        overhead=overhead,
+        question=asked,
+        system=system,
+        partial=partial,
+    )
     try:
-        found = build(history, window=window, percent=percent, question=asked, system=system, partial=partial)
+        found = build_it(history)
     except ContextTooLong:
         return
     request, room = found.request, window - 100
-    alone = build(History(), window=window, percent=percent, question=asked, system=system, partial=partial)
+    alone = build_it(History())
     # Never over the window, also as the provider counts; the parts are the whole.
-    assert estimate_upper(found.input_tokens, percent) <= room
+    assert InputEstimate(percent, overhead).upper(found.input_tokens) <= room
     assert sum(astuple(found.parts)) == found.input_tokens
     if found.input_tokens > alone.input_tokens:
-        assert found.input_tokens <= room * 100 // percent * HISTORY_SHARE_PERCENT // 100
+        assert found.input_tokens <= (room - overhead) * 100 // percent * HISTORY_SHARE_PERCENT // 100
     # The system prompt and the newest question are always in, at their places.
     assert request.system == system
     tail = [one.text for one in request.messages][-2 if partial else -1 :]

@@ -19,6 +19,7 @@ from llm.profiles import (
     list_profiles,
     read_api_key,
 )
+from llm.tokens import UNKNOWN_OVERHEAD_TOKENS, InputEstimate
 
 pytestmark = pytest.mark.django_db
 
@@ -242,6 +243,26 @@ def test_it_refuses_limits_that_contradict_each_other(fields: dict[str, Any]) ->
 def test_the_database_refuses_them_too(fields: dict[str, Any]) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         ModelProfile.objects.filter(model_id="gemini:flash").update(**fields)
+
+
+@pytest.mark.parametrize(
+    ("kind", "base_url", "overhead"),
+    [
+        ("gemini", "", 0),
+        ("openai_compatible", "", 0),
+        ("openai_compatible", "https://api.openai.com/v1", 0),
+        ("openai_compatible", "https://models.example/v1", UNKNOWN_OVERHEAD_TOKENS),
+    ],
+)
+def test_servers_that_are_not_known_may_add_to_a_prompt(kind: str, base_url: str, overhead: int) -> None:
+    provider = Provider.objects.create(name="some", kind=kind, base_url=base_url, api_key_env="SOME_API_KEY")
+    row = ModelProfile.objects.create(
+        provider=provider, model_id="some:model", context_window_tokens=9000, max_output_tokens=4096
+    )
+    assert get_profile("some:model").estimate == InputEstimate(115, overhead)
+    row.prompt_overhead_tokens = 7
+    row.save()
+    assert get_profile("some:model").estimate == InputEstimate(115, 7)
 
 
 def test_it_names_its_rows() -> None:

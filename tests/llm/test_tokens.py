@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llm import tokens
 from llm.messages import ChatRequest, Message
-from llm.tokens import TABLE_FILES, count_tokens, estimate_input_tokens, estimate_upper
+from llm.tokens import TABLE_FILES, InputEstimate, count_tokens, estimate_input_tokens
 
 
 @pytest.mark.parametrize(("encoding", "cases"), [("cl100k_base", 64), ("o200k_base", 57)])
@@ -59,8 +61,17 @@ def test_it_counts_a_text_once() -> None:
 
 
 def test_it_rounds_estimates_up() -> None:
-    assert [estimate_upper(n, 115) for n in (0, 1, 100, 101)] == [0, 2, 115, 117]
-    assert estimate_upper(7, 100) == 7
+    assert [InputEstimate(115).upper(n) for n in (0, 1, 100, 101)] == [0, 2, 115, 117]
+    assert [InputEstimate(115, 40).upper(n) for n in (0, 1, 100)] == [40, 42, 155]
+    assert InputEstimate().upper(7) == 7
+
+
+@given(room=st.integers(0, 100_000), percent=st.integers(100, 300), overhead=st.integers(0, 1000))
+def test_what_fits_is_the_largest_count_whose_estimate_does(room: int, percent: int, overhead: int) -> None:
+    estimate = InputEstimate(percent, overhead)
+    fitting = estimate.fitting(room)
+    assert fitting < 0 or estimate.upper(fitting) <= room
+    assert estimate.upper(fitting + 1) > room
 
 
 def test_it_estimates_what_openai_counted(corpora: Path) -> None:
