@@ -43,6 +43,20 @@ def nearest_limit(
     return max(after, key=lambda one: one[0], default=None)
 
 
+def rest_percents(
+    found: Sequence[BucketRow], rates: Rates | None, input_tokens: int, output_tokens: int
+) -> tuple[tuple[int, int], ...]:
+    """Per hard limited budget: how many percent of what is left the call takes, and its input alone."""
+    return tuple(
+        (
+            units_needed(row.unit, rates, input_tokens, output_tokens) * 100 // row.remaining,
+            units_needed(row.unit, rates, input_tokens, 0) * 100 // row.remaining,
+        )
+        for row in found
+        if row.bounded and row.remaining > 0
+    )
+
+
 def fit(
     found: Sequence[BucketRow],
     rates: Rates | None,

@@ -26,7 +26,7 @@ from billing.errors import (
     InvalidAmount,
     PriceUnknown,
 )
-from billing.fitting import fit, nearest_limit, units_needed
+from billing.fitting import fit, nearest_limit, rest_percents, units_needed
 from billing.models import MAX_CALL_TOKENS, Hold, HoldState, Unit
 from billing.periods import local_day
 from billing.prices import Rates
@@ -148,6 +148,7 @@ def place_hold(request: HoldRequest, *, now: datetime | None = None) -> Hold:
             assert existing is not None
             return existing
         hold.nearest_limit = nearest_limit(found, rates, request.input_tokens, cap)
+        hold.rest_percents = rest_percents(found, rates, request.input_tokens, cap)
         _take(hold, found, rates, now)
     return hold
 

@@ -89,7 +89,7 @@ def _prepare(generation: Generation, now: datetime) -> Claim:
         dispatch_hold(hold_id, lease_seconds=lease, now=now)
     # The context may have been changed since: no more is sent than was held.
     most, is_trimmed = generation.input_estimate_tokens, generation.remedy == Remedy.TRIMMED
-    context = context_of(generation, profile, most_input_tokens=most // 2 if is_trimmed else most)
+    context = _context_as_held(generation, profile, most // 2 if is_trimmed else most)
     return Claim(
         generation_id=generation.pk,
         conversation_id=generation.conversation_id,
@@ -135,6 +135,27 @@ def context_of(generation: Generation, profile: Profile, *, most_input_tokens: i
     return context
 
 
+def _context_as_held(generation: Generation, profile: Profile, most_input_tokens: int) -> Context:
+    """The context by our estimate; where that is too small for it, by what was held for it."""
+    try:
+        context = context_of(generation, profile, most_input_tokens=most_input_tokens)
+        if not context.is_cut:
+            return context
+    except ContextTooLong:
+        pass
+    held = _held_input(generation)
+    if held is not None and generation.input_estimate_tokens:
+        percent = -(-held * 100 // generation.input_estimate_tokens)
+        profile = replace(profile, estimate_percent=percent, prompt_overhead_tokens=0)
+    return context_of(generation, profile, most_input_tokens=most_input_tokens)
+
+
+def _held_input(generation: Generation) -> int | None:
+    """What was held for the input by this model before, as the provider may have counted it."""
+    holds = Hold.objects.filter(generation_id=generation.pk, model=generation.model)
+    return holds.order_by("-created_at").values_list("input_tokens", flat=True).first()
+
+
 def hold_attempt(
     generation: Generation,
     profile: Profile,
@@ -153,7 +174,7 @@ def hold_attempt(
             attempt=generation.attempts,
             purpose="answer",
             model=generation.model,
-            input_tokens=profile.estimate.upper(generation.input_estimate_tokens),
+            input_tokens=_held_input(generation) or profile.estimate.upper(generation.input_estimate_tokens),
             wanted_output_tokens=generation.wanted_output_tokens,
             minimum_output_tokens=min(profile.minimum_output_tokens, generation.wanted_output_tokens),
             lease_seconds=settings.LEASE_SECONDS if lease_seconds is None else lease_seconds,

@@ -25,6 +25,7 @@ from conversations.broadcast import (
     unlisten,
     user_topic,
 )
+from conversations.counting import in_database_counted
 from conversations.database import in_database
 from conversations.exceptions import Refusal
 from conversations.feed import Feed
@@ -156,7 +157,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
     async def _start(self, frame: frames.StartFrame) -> None:
         turn_id = frame.new_turn_id if isinstance(frame, frames.TurnEdit) else frame.turn_id
         try:
-            started = await in_database(
+            started = await in_database_counted(
                 starts.start,
                 frame,
                 user_id=self.visitor.user_id,

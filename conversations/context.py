@@ -93,6 +93,7 @@ class Context:
     summary: SummaryText | None  # the one that is sent
     budget_tokens: int  # the most that the input may take with history
     older_turns: int = 0  # before those, and neither sent nor in the summary
+    is_cut: bool = False  # something that was wanted is not sent because it does not fit
 
     @property
     def dropped_turns(self) -> int:
@@ -162,7 +163,14 @@ def build_context(
         message=total - system_tokens - questions - answers - summary,
     )
     return Context(
-        request, total, parts, tuple(chosen.messages()), chosen.summary, budget, chosen.older_dropped()
+        request,
+        total,
+        parts,
+        tuple(chosen.messages()),
+        chosen.summary,
+        budget,
+        chosen.older_dropped(),
+        chosen.is_cut,
     )
 
 
@@ -183,6 +191,7 @@ class _Choice:
     encoding: str
     room: int
     summary: SummaryText | None = None
+    is_cut: bool = False
     _exchanges: tuple[Exchange, ...] = ()
     _chosen: set[tuple[int, Role]] = field(default_factory=set)
 
@@ -208,9 +217,11 @@ class _Choice:
         if summary is None:
             return
         tokens = message_tokens(SUMMARY_HEADING + summary.text, self.encoding)
-        if tokens <= self.room:
-            self.room -= tokens
-            self.summary = summary
+        if tokens > self.room:
+            self.is_cut = True
+            return
+        self.room -= tokens
+        self.summary = summary
 
     def _recall(self) -> None:
         """From the newest back, each turn whole or not at all; the first that does not fit ends it."""
@@ -241,6 +252,7 @@ class _Choice:
         if "assistant" in roles and not has_question:
             tokens += message_tokens(STAND_IN, self.encoding)
         if tokens > (self.room if most is None else min(most, self.room)):
+            self.is_cut = self.is_cut or tokens > self.room
             return False
         self.room -= tokens
         self._chosen.update((index, role) for role in roles)

@@ -19,9 +19,9 @@ from django.db.models import F
 from billing.models import EntryKind, LedgerEntry
 from conversations.models import Generation, State
 from llm.errors import UnknownModel
+from llm.estimate import InputEstimate
 from llm.models import ModelProfile
 from llm.profiles import get_profile
-from llm.tokens import InputEstimate
 
 logger = logging.getLogger(__name__)
 

@@ -19,6 +19,12 @@ from conversations.attempts import Claim
 from conversations.cached_answers import request_hash
 from conversations.choices import choose_length, choose_profile, choose_temperature
 from conversations.context import Context, ContextTooLong, History, build_context
+from conversations.counting import (
+    fit_window,
+    upper_input,
+    want_count_for_refused,
+    want_count_near_budget,
+)
 from conversations.exceptions import BudgetRefused, Conflict, Invalid
 from conversations.kinds import turn_kind
 from conversations.limits import check_confirmation, ways_out
@@ -101,7 +107,7 @@ def queue_generation(
         history = History()
     context = _context(place, question, history, profile, temperature, wanted, continues)
     # What the provider will count may be more than what is counted here.
-    input_tokens = profile.estimate.upper(context.input_tokens)
+    input_tokens = upper_input(profile, context)
     summarisable = history if question.is_new and question.parent_id == place.head_id else None
     hold = _hold(place, generation_id, profile, context.request, summarisable, input_tokens, wanted, now)
     if not order.confirmed:
@@ -209,16 +215,19 @@ def _context(
     wanted: int,
     continues: Generation | None,
 ) -> Context:
-    try:
+    def build(estimated: Profile) -> Context:
         return build_context(
             history=history,
             question=question.text,
             system=place.system_prompt,
-            profile=profile,
+            profile=estimated,
             temperature=temperature,
             max_output_tokens=wanted,
             partial_answer="" if continues is None else continues.answer_text(),
         )
+
+    try:
+        return fit_window(profile, build, room_tokens=profile.context_window_tokens - wanted)
     except ContextTooLong as error:
         raise Invalid(
             "context_too_long",
@@ -252,8 +261,9 @@ def _hold(
         lease_seconds=QUEUE_LEASE_SECONDS,
     )
     try:
-        return place_hold(request, now=now)
+        hold = place_hold(request, now=now)
     except BudgetExceeded as error:
+        want_count_for_refused(profile, chat_request, request, now)
         raise BudgetRefused(
             "budget_exceeded",
             describe_refusal(error, now),
@@ -267,3 +277,5 @@ def _hold(
             "The price of this model is not known, so a budget in money cannot allow it. "
             "Pick another model or ask an admin for its price.",
         ) from error
+    want_count_near_budget(profile, chat_request, hold)
+    return hold

@@ -25,8 +25,8 @@ from conversations.models.ids import new_id
 from conversations.queueing import Order, Question, Started, estimate_of, queue_generation
 from conversations.statements import Place
 from llm.errors import UnknownModel
+from llm.estimate import InputEstimate
 from llm.profiles import get_profile
-from llm.tokens import InputEstimate
 
 Version = Literal["retry", "regenerate", "continue"]
 P = ParamSpec("P")

@@ -16,8 +16,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import F, Q
 
+from llm.estimate import UNKNOWN_OVERHEAD_TOKENS
 from llm.kinds import kind_choices
-from llm.tokens import UNKNOWN_OVERHEAD_TOKENS
 
 # Only such variables are ever read and sent to a provider, so that an admin page
 # cannot be used to send other secrets of the process to a server of one's choice.

@@ -17,8 +17,8 @@ from django.db import transaction
 
 from llm.demo_names import DEMO_OFFERED, parse_demo_name
 from llm.errors import UnknownModel
+from llm.estimate import UNKNOWN_OVERHEAD_TOKENS, InputEstimate
 from llm.models import API_KEY_ENV_PATTERN, ModelProfile, Provider, split_fallbacks
-from llm.tokens import UNKNOWN_OVERHEAD_TOKENS, InputEstimate
 
 CACHE_SECONDS = 5.0
 OPENAI_HOST = "api.openai.com"

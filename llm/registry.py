@@ -43,6 +43,11 @@ def get_provider(profile: Profile) -> Provider:
     return provider
 
 
+def counts_tokens(profile: Profile) -> bool:
+    """Whether the provider of this model can count an input: see ``TokenCounter``."""
+    return hasattr(_load_class(profile.provider.kind), "count_tokens")
+
+
 async def aclose_all() -> None:
     """Close what the running loop has open."""
     own = _providers.pop(asyncio.get_running_loop(), {})

@@ -10,7 +10,6 @@ import gzip
 import os
 import tempfile
 import threading
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.resources import files
@@ -31,8 +30,6 @@ PIECE_CHARACTERS = 40_000
 SHORT_TEXT_CHARACTERS = 2_000
 LONG_COUNTS = 20_000
 
-# What a server of which nothing is known may add to a prompt; the most that was seen is 29.
-UNKNOWN_OVERHEAD_TOKENS = 40
 REPLY_PRIMING_TOKENS = 3
 MESSAGE_OVERHEAD_TOKENS = 4
 
@@ -90,22 +87,6 @@ def estimate_input_tokens(request: ChatRequest, encoding: str = "o200k_base") ->
     for message in request.messages:
         total += MESSAGE_OVERHEAD_TOKENS + count_tokens(message.text, encoding)
     return total
-
-
-@dataclass(frozen=True, slots=True)
-class InputEstimate:
-    """How many tokens a provider may count where we count so many: ``percent`` of ours and the overhead."""
-
-    percent: int = 100
-    overhead_tokens: int = 0
-
-    def upper(self, counted_tokens: int) -> int:
-        """What is held for an input, rounded up."""
-        return -(-counted_tokens * self.percent // 100) + self.overhead_tokens
-
-    def fitting(self, room_tokens: int) -> int:
-        """The largest count whose upper estimate fits into ``room_tokens``; below 0 where nothing does."""
-        return (room_tokens - self.overhead_tokens) * 100 // self.percent
 
 
 @lru_cache(maxsize=4096)

@@ -36,6 +36,8 @@ class Hold(models.Model):
 
     # Of a hold just placed: the percentage that its nearest limit would reach, and whose limit it is.
     nearest_limit: tuple[int, BudgetName] | None = None
+    # And of each hard limit: how many percent of what was left it takes, and its input alone.
+    rest_percents: tuple[tuple[int, int], ...] = ()
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     idempotency_key = models.CharField(max_length=120, unique=True)

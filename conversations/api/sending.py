@@ -24,6 +24,7 @@ from conversations.api.history import Message, read_answer
 from conversations.api.problems import Problem
 from conversations.api.serializers import MessageSerializer
 from conversations.api.watching import Watch
+from conversations.counting import in_database_counted
 from conversations.database import in_database
 from conversations.events import Event
 from conversations.exceptions import Refusal
@@ -72,7 +73,7 @@ async def send(verb: Callable[[], Started], *, user_id: int) -> Sent:
 
 async def _send(verb: Callable[[], Started], user_id: int) -> Sent:
     try:
-        started = await in_database(verb)
+        started = await in_database_counted(verb)
     except Refusal as refusal:
         await in_database(turns.record_refused, refusal)
         raise

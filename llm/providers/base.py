@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from llm.messages import ChatRequest
 from llm.profiles import Profile
@@ -24,6 +24,18 @@ class Provider(Protocol):
     def stream(self, request: ChatRequest) -> AsyncIterator[StreamEvent]: ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class TokenCounter(Protocol):
+    """What a provider has that counts an input by itself, without answering. Optional."""
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """The input tokens that a call of this request would be charged for, above 0.
+
+        Raises ``llm.errors`` classes, nothing else. Cancelling closes the connection.
+        """
+        ...
 
 
 class ProviderFactory(Protocol):

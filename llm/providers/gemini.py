@@ -11,13 +11,14 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pydantic
 
 from llm.errors import ConnectionFailed, ContentBlocked, LLMError, ProviderError, Truncated
-from llm.messages import ChatRequest
+from llm.messages import ChatRequest, Message
 from llm.profiles import Profile
 from llm.providers.base import CONNECT_TIMEOUT_SECONDS
 from llm.providers.gemini_errors import error_from_body
@@ -68,6 +69,21 @@ class GeminiProvider:
             raise self._translate(error) from None
         for event in reader.finish():
             yield event
+
+    async def count_tokens(self, request: ChatRequest) -> int:
+        """The system prompt is counted as a message: the SDK takes none beside the contents here."""
+        if request.system:
+            first = Message("user", request.system)
+            request = replace(request, system="", messages=(first, *request.messages))
+        try:
+            client = self._client or await self._open_client()
+            contents, _ = self._arguments(request)
+            counted = await client.aio.models.count_tokens(model=request.model, contents=contents)
+        except Exception as error:
+            raise self._translate(error) from None
+        if not counted.total_tokens:
+            raise ProviderError("no totalTokens")
+        return counted.total_tokens
 
     async def aclose(self) -> None:
         if self._session is not None:

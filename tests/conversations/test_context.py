@@ -25,8 +25,8 @@ from conversations.context import (
     message_tokens,
 )
 from conversations.models import ContextMark, ContextPolicy
+from llm.estimate import InputEstimate
 from llm.profiles import Profile, ProviderConfig
-from llm.tokens import InputEstimate
 
 ENCODING = "o200k_base"
 

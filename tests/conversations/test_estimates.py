@@ -27,9 +27,9 @@ from conversations.estimates import (
 )
 from conversations.models import Conversation, State
 from conversations.queueing import Order
+from llm.estimate import InputEstimate
 from llm.models import ModelProfile, Provider
 from llm.profiles import add_model, clear_cache, get_profile
-from llm.tokens import InputEstimate
 from llm.usage import Usage
 
 MODEL = "learned:model"

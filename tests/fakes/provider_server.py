@@ -81,8 +81,7 @@ class ProviderServer(HttpServer):
         if request.path.endswith("/chat/completions"):
             return self._answer_openai(request)
         if ":countTokens" in request.path:
-            count = _count_words(json.dumps(request.json.get("contents")))
-            return Reply([Send(json.dumps({"totalTokens": count}).encode())], headers=JSON_HEADERS)
+            return self._count_gemini(request)
         if ":streamGenerateContent" in request.path or ":generateContent" in request.path:
             return self._answer_gemini(request)
         return Reply([Send(b'{"error": {"message": "no such address"}}')], status=404, headers=JSON_HEADERS)
@@ -121,10 +120,18 @@ class ProviderServer(HttpServer):
     def _answer_gemini(self, request: RecordedRequest) -> Reply:
         body = request.json
         model = request.path.rsplit("models/", 1)[1].rsplit(":", 1)[0]
-        contents = [body.get("systemInstruction") or {}, *body["contents"]]
-        texts = ["".join(part.get("text", "") for part in content.get("parts", [])) for content in contents]
         cap = body.get("generationConfig", {}).get("maxOutputTokens")
-        return self._play(GeminiDialect(), model, texts, cap, streamed="streamGenerate" in request.path)
+        streamed = "streamGenerate" in request.path
+        return self._play(GeminiDialect(), model, _gemini_texts(body), cap, streamed=streamed)
+
+    def _count_gemini(self, request: RecordedRequest) -> Reply:
+        """Takes contents or a whole request, never both; nothing to count has no total."""
+        dialect, body = GeminiDialect(), request.json
+        if "contents" in body and "generateContentRequest" in body:
+            return _error(dialect, "400", None)
+        texts = _gemini_texts(body.get("generateContentRequest", body))
+        prompt = sum(_count_words(text) for text in texts)
+        return Reply([Send(dialect.counted(prompt + self.extra_prompt_tokens))], headers=JSON_HEADERS)
 
     def _play(
         self, dialect: Dialect, model: str, texts: list[str], cap: int | None, *, streamed: bool
@@ -216,6 +223,11 @@ def _position(fault: Fault, end: int) -> int:
 def _count_words(text: str) -> int:
     """Never more than any encoding's count, so that a truthful server stays within estimates."""
     return len(text.split())
+
+
+def _gemini_texts(body: dict[str, Any]) -> list[str]:
+    contents = [body.get("systemInstruction") or {}, *body.get("contents", [])]
+    return ["".join(part.get("text", "") for part in content.get("parts", [])) for content in contents]
 
 
 def _error(dialect: Dialect, word: str, hint_seconds: float | None) -> Reply:

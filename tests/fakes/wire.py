@@ -185,6 +185,11 @@ class GeminiDialect:
         usage = self._usage(counts)
         return json.dumps({"candidates": [candidate], "usageMetadata": usage, **_GEMINI_TAIL}).encode()
 
+    def counted(self, prompt: int) -> bytes:
+        """The answer to countTokens."""
+        details = [{"modality": "TEXT", "tokenCount": prompt}]
+        return json.dumps({"totalTokens": prompt, "promptTokensDetails": details} if prompt else {}).encode()
+
     def error(self, word: str, hint_seconds: float | None) -> tuple[int, dict[str, str], bytes]:
         status, name = GEMINI_STATUSES[word]
         details: list[dict[str, Any]] = []

@@ -10,6 +10,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from llm import profiles
 from llm.errors import UnknownModel
+from llm.estimate import UNKNOWN_OVERHEAD_TOKENS, InputEstimate
 from llm.models import ModelProfile, Provider, base_url_problem
 from llm.profiles import (
     UnknownProvider,
@@ -19,7 +20,6 @@ from llm.profiles import (
     list_profiles,
     read_api_key,
 )
-from llm.tokens import UNKNOWN_OVERHEAD_TOKENS, InputEstimate
 
 pytestmark = pytest.mark.django_db
 

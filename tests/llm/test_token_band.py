@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from llm.estimate import InputEstimate
 from llm.messages import ChatRequest, Message
 from llm.models import ModelProfile, Provider
 from llm.profiles import get_profile
-from llm.tokens import MESSAGE_OVERHEAD_TOKENS, REPLY_PRIMING_TOKENS, InputEstimate, estimate_input_tokens
+from llm.tokens import MESSAGE_OVERHEAD_TOKENS, REPLY_PRIMING_TOKENS, estimate_input_tokens
 
 # Below this the few tokens around the messages weigh more than the text.
 LONG_PROMPT_TOKENS = 100

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm import tokens
+from llm.estimate import InputEstimate
 from llm.messages import ChatRequest, Message
-from llm.tokens import TABLE_FILES, InputEstimate, count_tokens, estimate_input_tokens
+from llm.tokens import TABLE_FILES, count_tokens, estimate_input_tokens
 
 
 @pytest.mark.parametrize(("encoding", "cases"), [("cl100k_base", 64), ("o200k_base", 57)])
