@@ -56,6 +56,18 @@ def test_it_cuts_the_answer_to_what_the_tightest_budget_leaves() -> None:
     assert play.user_bucket().held == 400
 
 
+def test_it_says_how_much_of_what_is_left_the_call_takes() -> None:
+    play.price()
+    play.budget(1000)
+    assert play.place(input_tokens=100, wanted_output_tokens=400).rest_percents == ((50, 10),)
+    play.budget(130_000, unit="nanousd")
+    # 500 tokens are left; 100 x 100,000 + 300 x 400,000 pico-USD are all of the money.
+    percents = play.place(key="second:1", input_tokens=100, wanted_output_tokens=400).rest_percents
+    assert sorted(percents) == [(80, 20), (100, 7)]
+    accounts.set_plan(user_id=2, plan="unlimited")
+    assert play.place(key="third:1", user_id=2).rest_percents == ()
+
+
 def test_it_rounds_the_cut_so_that_the_cost_never_passes_the_limit() -> None:
     play.price(input_picousd=333, output_picousd=777_777)
     play.budget(100_001, unit="nanousd")
