@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.utils import timezone
 
 from billing.budgets import set_budget
 from billing.models import Hold
@@ -17,6 +18,7 @@ from conversations import turns
 from conversations.database import in_database
 from conversations.models import Conversation, Generation, Turn
 from conversations.queueing import Order
+from conversations.runtime import get_runtime
 from llm import counts
 from llm.counts import forget_counts
 from llm.models import ModelProfile
@@ -87,7 +89,14 @@ async def ask(socket: Socket, text: str = TEXT, model: str = MODEL, **fields: An
     """The end of the answer, or the refusal."""
     await socket.send("turn.create", turn_id=uuid.uuid4(), text=text, model=model, **fields)
     event = await socket.until("turn.accepted", "turn.refused")
-    return event if event["type"] == "turn.refused" else await socket.until_end()
+    if event["type"] == "turn.refused":
+        return event
+    if "!" in model:
+        waiting = await socket.until("generation.waiting")
+        again = uuid.UUID(waiting["generation_id"])
+        await in_database(Generation.objects.filter(pk=again).update, run_after=timezone.now())
+        get_runtime().spawn(again)
+    return await socket.until_end()
 
 
 async def held() -> tuple[int, int]:
@@ -260,4 +269,4 @@ async def test_it_sends_the_history_that_fits_by_the_count(
     assert counted(server) == asked
     sent = server.requests[-1].json["contents"]
     assert len(sent) == (2 if asked else 1)
-    assert (await held())[0] == (history + 2 if asked else 16)
+    assert (await held())[0] == (history + 2 if asked else 12)
