@@ -30,7 +30,7 @@ from conversations.models import Conversation, Generation, Preferences, State
 from llm.errors import UnknownModel
 from llm.messages import ChatRequest, Message
 from llm.profiles import Profile, get_profile
-from llm.tokens import estimate_input_tokens, estimate_upper
+from llm.tokens import estimate_input_tokens
 from llm.usage import Usage
 
 LONGEST_TOKENS = 40
@@ -113,7 +113,7 @@ def claim_title(*, user_id: int, conversation_id: uuid.UUID, generation_id: uuid
         attempt=1,
         purpose="title",
         model=profile.model_id,
-        input_tokens=estimate_upper(counted, profile.estimate_percent),
+        input_tokens=profile.estimate.upper(counted),
         wanted_output_tokens=request.max_output_tokens,
         minimum_output_tokens=min(SHORTEST_TOKENS, request.max_output_tokens),
         lease_seconds=LEASE_SECONDS,
