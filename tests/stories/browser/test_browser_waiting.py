@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +11,6 @@ import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
-from django.core.management import call_command
 from playwright.async_api import Browser, expect
 
 from billing.books import check_books
@@ -29,7 +27,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.story]
 
 GOOD = "demo:300-12-20"
 FALLING = "demo:0-9-0!404"
-LIMITED = "demo:0-9-0"
 
 
 @pytest.fixture(scope="module")
@@ -255,24 +252,6 @@ async def test_it_paints_the_first_word_soon_after_it_is_sent_again(standing_in:
     await books_balance()
 
 
-async def test_it_shows_the_place_in_the_queue(chat: Chat) -> None:
-    await in_database(_one_a_minute, LIMITED)
-    await chat.ask("Tell me", LIMITED)
-    await chat.until("completed")
-    await chat.ask("And now?", LIMITED)
-    box = chat.answer.locator(".waitbox[data-reason=capacity]")
-    await expect(box.locator(".wait")).to_have_text(
-        re.compile(r"^In the queue, place 1, sending in \d+ (s|min)$")
-    )
-    await expect(box).to_contain_text("is asked as often as its provider allows.")
-    await shot(chat, "queue")
-    await chat.reload()
-    await expect(box.locator(".wait")).to_have_text(re.compile("^In the queue, place 1, "))
-    await box.get_by_role("button", name="Cancel").click()
-    await chat.until("stopped")
-    await books_balance()
-
-
 async def test_a_summary_that_waits_can_be_stopped(chat: Chat, alice: User) -> None:
     chat_id = await in_database(_talk_of, alice)
     await chat.page.goto(f"{chat.base}/c/{chat_id}/")
@@ -311,19 +290,6 @@ async def test_it_offers_a_simpler_question_when_nothing_came(standing_in: Chat)
     await expect(chat.answer.locator(".trouble")).to_contain_text("What came is kept.")
     await shot(chat, "interrupted")
     await books_balance()
-
-
-def _one_a_minute(model: str) -> None:
-    call_command(
-        "model_add",
-        model,
-        context=32_000,
-        max_output=4_000,
-        input_usd="0.10",
-        output_usd="0.40",
-        requests_per_minute=1,
-        stdout=io.StringIO(),
-    )
 
 
 def _talk_of(user: User) -> str:
