@@ -1,19 +1,18 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import common from "highlight.js/lib/common";
+import core from "highlight.js/lib/core";
 
 import { highlight, prepare } from "../../static/js/highlight.js";
 
-test("it knows what the common languages are, under all their names", async () => {
-  const known = common.listLanguages();
-  const names = new Set(known.flatMap((name) => [name, ...(common.getLanguage(name)?.aliases ?? [])]));
+test("it knows the common languages, in the same order, and no others", async () => {
+  assert.deepEqual(core.listLanguages(), []);
   await prepare();
+  const known = core.listLanguages();
+  // Registers what it has in the same core.
+  const { default: common } = await import("highlight.js/lib/common");
+  assert.deepEqual(known, common.listLanguages());
   assert.ok(known.length > 30);
-  for (const name of names) {
-    const source = "if (a < 3) { b = \"x\" } # & 'y'\n<p class=\"k\">1</p>\n";
-    const expected = common.highlight(source, { language: name, ignoreIllegals: true }).value;
-    assert.equal(highlight(source, name), expected, name);
-  }
+  assert.match(highlight("x = 1  # one", "py") ?? "", /hljs-comment/);
   assert.equal(highlight("x", "no-such-language"), null);
 });

@@ -13,5 +13,5 @@ test("it does every piece in order and lets others in between", async () => {
   setTimeout(() => done.push("other"));
   await inSlices([busy("a"), busy("b"), busy("c")]);
   assert.deepEqual(done.filter((name) => name !== "other"), ["a", "b", "c"]);
-  assert.ok(done.indexOf("other") < done.indexOf("b"), done.join());
+  assert.deepEqual(done.slice(0, 2), ["a", "other"]);
 });
