@@ -152,7 +152,7 @@ def _context_as_held(generation: Generation, profile: Profile, most_input_tokens
 
 def _held_input(generation: Generation) -> int | None:
     """What was held for the input by this model before, as the provider may have counted it."""
-    holds = Hold.objects.filter(generation_id=generation.pk, model=generation.model)
+    holds = Hold.objects.filter(generation_id=generation.pk, model=generation.model, purpose="answer")
     return holds.order_by("-created_at").values_list("input_tokens", flat=True).first()
 
 
