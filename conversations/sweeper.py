@@ -146,22 +146,24 @@ def _close_or_revive(generation: Generation, swept: Swept) -> None:
     if len(deltas) > seq:
         text, seq = "".join(deltas), len(deltas)
     if seq == 0 and generation.state == State.RUNNING:
-        if waits.revive_lapsed(generation):
-            swept.revived += 1
-            log_state(
-                "waiting",
-                generation_id=generation.pk,
-                model=generation.model,
-                attempt=generation.attempts,
-                code="server_lost",
-            )
+        result = waits.revive_lapsed(generation)
+    else:
+        result = endings.close_lapsed(generation, text=text, seq=seq)
+    if result is None:
         return
-    ended = endings.close_lapsed(generation, text=text, seq=seq)
-    if ended is None:
+    if isinstance(result, Generation):
+        swept.revived += 1
+        log_state(
+            "waiting",
+            generation_id=generation.pk,
+            model=generation.model,
+            attempt=generation.attempts,
+            code="server_lost",
+        )
         return
     swept.closed += 1
-    log_end(generation.pk, ended, attempt=generation.attempts)
-    _announce(generation, ended)
+    log_end(generation.pk, result, attempt=generation.attempts)
+    _announce(generation, result)
 
 
 def _announce(generation: Generation, ended: Ended) -> None:

@@ -76,8 +76,11 @@ def postpone(claim: Claim, verdict: Postpone, *, duration_ms: int | None = None)
     return generation
 
 
-def revive_lapsed(generation: Generation) -> bool:
-    """Queue anew an attempt whose process died before its first token. Returns whether this call did."""
+def revive_lapsed(generation: Generation) -> Generation | Ended | None:
+    """Queue anew an attempt whose process died before its first token.
+
+    Returns the waiting generation; Ended where its stop was asked for; None when it was no longer lapsed.
+    """
     now = timezone.now()
     with transaction.atomic():
         won = Generation.objects.filter(lease_expires_at__lte=now).advance(
@@ -90,10 +93,9 @@ def revive_lapsed(generation: Generation) -> bool:
             notified_at=None,
             hold_id=None,
         )
-        if won:
-            pay_without_claim(generation, Outcome(State.WAITING, charge="house"), now)
-            record_lost(generation, State.WAITING, now)
-            fresh = load(generation.pk)
-            if fresh.stop_requested_at is not None:
-                close(fresh, STOPPED, now)
-    return won
+        if not won:
+            return None
+        pay_without_claim(generation, Outcome(State.WAITING, charge="house"), now)
+        record_lost(generation, State.WAITING, now)
+        fresh = load(generation.pk)
+        return fresh if fresh.stop_requested_at is None else close(fresh, STOPPED, now)

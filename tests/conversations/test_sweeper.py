@@ -226,7 +226,8 @@ def test_a_stop_is_not_lost_when_the_process_dies(alice: User, redis_url: str) -
     claim(started)
     Generation.objects.filter(pk=started.generation_id).update(stop_requested_at=timezone.now())
     lapse(started)
-    sweep_once()
+    swept = sweep_once()
+    assert (swept.closed, swept.revived) == (1, 0)
     assert Generation.objects.get(pk=started.generation_id).state == State.STOPPED
     assert told() == 0
 
@@ -240,7 +241,7 @@ def test_one_that_cannot_be_swept_keeps_no_other_from_it(
         lapse(started)
     revive = waits.revive_lapsed
 
-    def fail_for_the_first(generation: Generation) -> bool:
+    def fail_for_the_first(generation: Generation) -> Generation | attempts.Ended | None:
         if generation.pk == first.generation_id:
             raise RuntimeError
         return revive(generation)
@@ -267,8 +268,9 @@ def test_a_step_that_fails_keeps_no_other_from_its_work_but_the_pulse(
     assert Pulse.objects.filter(name=SWEEPER).exists()
 
 
+@pytest.mark.parametrize("died", ["after the first word", "before it, with a stop asked for"])
 def test_it_tells_the_list_of_chats_that_nothing_is_written_there_any_more(
-    alice: User, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    alice: User, redis_url: str, monkeypatch: pytest.MonkeyPatch, died: str
 ) -> None:
     published: list[tuple[str, dict[str, Any]]] = []
 
@@ -278,12 +280,16 @@ def test_it_tells_the_list_of_chats_that_nothing_is_written_there_any_more(
     monkeypatch.setattr(sweeper, "publish_from_thread", note)
     started = ask(alice)
     claimed = claim(started)
-    claims.beat([attempts.Beat(claimed.generation_id, 1, claimed.hold_id, "One", 1, 1)], renew=False)
+    if died == "after the first word":
+        claims.beat([attempts.Beat(claimed.generation_id, 1, claimed.hold_id, "One", 1, 1)], renew=False)
+    else:
+        Generation.objects.filter(pk=started.generation_id).update(stop_requested_at=timezone.now())
     lapse(started)
     sweep_once()
     over = {"change": "busy", "busy": False, "conversation_id": str(started.conversation_id)}
     told_alice = [event for topic, event in published if topic == user_topic(alice.pk)]
     assert any(over.items() <= event.items() for event in told_alice)
+    assert "notice.ended" in [event["type"] for _, event in published]
 
 
 def test_it_leaves_the_hold_of_a_call_alone_that_began_after_a_long_wait(alice: User, redis_url: str) -> None:
