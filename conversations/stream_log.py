@@ -133,7 +133,7 @@ class LogWriter:
 
     async def _flush(self) -> bool:
         """Write all new deltas in one round trip. False when Valkey cannot be reached."""
-        streams = [stream for stream in self._dirty if stream.end is None]
+        streams = [stream for stream in self._dirty if stream.end is None and stream.local]
         self._dirty.clear()
         if not streams:
             return True
@@ -155,8 +155,8 @@ class LogWriter:
             self._work.set()
             return False
         for (stream, epoch, written, seq), reply in zip(plan, _record_replies(plan, replies), strict=True):
-            if stream.end is not None or stream.epoch != epoch:
-                continue  # it ended, or began anew, while this was on its way
+            if stream.end is not None or stream.epoch != epoch or not stream.local:
+                continue  # it ended, began anew or was given up while this was on its way
             if reply is None and written > 0:
                 self._written[stream] = 0  # the key is gone: write everything again
                 self._dirty.add(stream)

@@ -118,6 +118,35 @@ async def test_it_keeps_nothing_of_an_answer_that_has_ended(writer: LogWriter) -
     assert not writer._dirty
 
 
+async def test_it_keeps_nothing_of_an_attempt_that_was_given_up(redis_url: str) -> None:
+    writer = LogWriter(connect())
+    stream = begin(writer)
+    await say(writer, stream, "a", "b")
+    flushing = asyncio.create_task(writer._flush())
+    await asyncio.sleep(0)
+    assert not writer._dirty  # the flush is on its way
+    stream.local = False
+    writer.begin(stream)
+    assert await flushing
+    assert not writer._written
+    assert not writer._dirty
+    await writer.client.aclose()
+
+
+async def test_it_does_not_keep_trying_for_an_attempt_that_was_given_up(settings: Settings) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    writer = LogWriter(connect())
+    stream = begin(writer)
+    await say(writer, stream, "a")
+    flushing = asyncio.create_task(writer._flush())
+    await asyncio.sleep(0)
+    stream.local = False
+    writer.begin(stream)
+    assert not await flushing
+    assert await writer._flush()
+    assert not writer._dirty
+
+
 async def test_it_brings_all_that_was_written_before_to_a_late_follower(
     writer: LogWriter, follower: Follower
 ) -> None:
