@@ -9,8 +9,10 @@ import asyncio
 import logging
 import time
 import uuid
+from collections.abc import Sequence
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
 from conversations import claims
 from conversations.attempts import Beat
@@ -46,19 +48,30 @@ class Heartbeat:
         ]
         if not running:
             return
+        stored = True
         for begin in range(0, len(running), BEAT_CHUNK):
-            chunk = running[begin : begin + BEAT_CHUNK]
-            beats = [_beat_of(attempt) for attempt in chunk]
-            try:
-                answers = await in_database(claims.beat, beats, renew=renew)
-            except Exception:
-                # One text that cannot be stored must not cost the others their lease.
-                logger.exception("a heartbeat failed; it is tried again")
-                continue
-            for attempt, sent in zip(chunk, beats, strict=True):
-                _take_answer(attempt, sent, answers.get(sent.generation_id))
-        if renew:
+            stored &= await _store(running[begin : begin + BEAT_CHUNK], renew=renew)
+        if renew and stored:
             self._renewed_at = now
+
+
+async def _store(chunk: Sequence[Attempt], *, renew: bool) -> bool:
+    """Whether all of them could be stored."""
+    beats = [_beat_of(attempt) for attempt in chunk]
+    try:
+        answers = await in_database(claims.beat, beats, renew=renew)
+    except Exception as error:
+        away = isinstance(error, (InterfaceError, OperationalError))
+        if len(chunk) > 1 and not away:
+            # One text that cannot be stored must not cost the others their texts and leases.
+            for attempt in chunk:
+                await _store([attempt], renew=renew)
+        else:
+            logger.exception("a heartbeat failed; it is tried again")
+        return False
+    for attempt, sent in zip(chunk, beats, strict=True):
+        _take_answer(attempt, sent, answers.get(sent.generation_id))
+    return True
 
 
 def _beat_of(attempt: Attempt) -> Beat:
