@@ -16,14 +16,13 @@ from conversations import turns
 from conversations.api.base import release_request_thread
 from conversations.database import in_database
 from conversations.exceptions import NotFound, Refusal
-from conversations.launch import stop_summary
+from conversations.launch import stop_summary, summarise
 from conversations.lenses import Mark, change_context, read_lens
 from conversations.models import ContextMark, ContextPolicy
 from conversations.models.ids import new_id
 from conversations.pages import trusted_types
 from conversations.runtime import get_runtime
-from conversations.summaries import drop_summaries, start_summary
-from conversations.summary_runs import run_summary
+from conversations.summaries import drop_summaries
 
 # A slower summary goes on; the page then shows that it is being made.
 SUMMARY_SECONDS = 25.0
@@ -106,21 +105,11 @@ def _marks(fields: Any) -> list[Mark]:
 
 
 async def _summarise(user: User, conversation_id: uuid.UUID) -> None:
-    claim = await in_database(
-        start_summary, user_id=user.pk, conversation_id=conversation_id, summary_id=new_id()
+    ended = await summarise(
+        get_runtime(), user_id=user.pk, conversation_id=conversation_id, summary_id=new_id()
     )
-    if claim is None:
+    if ended is None:
         return
-    ended = asyncio.Event()
-    runtime = get_runtime()
-
-    async def run() -> None:
-        try:
-            await run_summary(claim, runtime)
-        finally:
-            ended.set()
-
-    runtime.run_aside(run())
     release_request_thread()
     try:
         await asyncio.wait_for(ended.wait(), SUMMARY_SECONDS)

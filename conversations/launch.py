@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 
 from conversations import events, stops, summary_waits, switches
@@ -13,7 +14,10 @@ from conversations.queue_calls import leave_queue
 from conversations.queueing import Started
 from conversations.runtime import Runtime
 from conversations.state_log import log_state
+from conversations.summaries import start_summary
+from conversations.summary_events import summary_event
 from conversations.summary_runs import announce as announce_summary
+from conversations.summary_runs import run_summary
 
 
 def launch(runtime: Runtime, started: Started) -> LiveStream:
@@ -77,6 +81,39 @@ async def stop(
     elif not runtime.stop(generation.pk):
         await runtime.stop_elsewhere(generation.pk)
     return generation
+
+
+async def summarise(
+    runtime: Runtime, *, user_id: int, conversation_id: uuid.UUID, summary_id: uuid.UUID, model: str = ""
+) -> asyncio.Event | None:
+    """Start a summary and run it here, even if the client leaves meanwhile. Raises as ``start_summary``.
+
+    Returns what is set at its end; None where the same id was used before.
+    """
+    made = _summarise(runtime, user_id, conversation_id, summary_id, model)
+    return await asyncio.shield(asyncio.ensure_future(made))
+
+
+async def _summarise(
+    runtime: Runtime, user_id: int, conversation_id: uuid.UUID, summary_id: uuid.UUID, model: str
+) -> asyncio.Event | None:
+    claim = await in_database(
+        start_summary, user_id=user_id, conversation_id=conversation_id, summary_id=summary_id, model=model
+    )
+    if claim is None:
+        return None
+    ended = asyncio.Event()
+
+    async def run() -> None:
+        try:
+            await run_summary(claim, runtime)
+        finally:
+            ended.set()
+
+    runtime.run_aside(run())
+    summary = await in_database(Summary.objects.get, pk=summary_id)
+    await publish(conversation_topic(conversation_id), await in_database(summary_event, summary))
+    return ended
 
 
 async def stop_summary(runtime: Runtime, *, user_id: int, conversation_id: uuid.UUID) -> Summary | None:

@@ -21,14 +21,13 @@ from conversations.api.schema import WRITE, problems
 from conversations.broadcast import conversation_topic, publish
 from conversations.database import in_database
 from conversations.exceptions import Refusal
-from conversations.launch import stop_summary
+from conversations.launch import stop_summary, summarise
 from conversations.lenses import Mark, change_context, read_lens
 from conversations.models import Summary
 from conversations.models.ids import new_id
 from conversations.runtime import get_runtime
-from conversations.summaries import drop_summaries, start_summary
-from conversations.summary_events import summary_data, summary_event
-from conversations.summary_runs import run_summary
+from conversations.summaries import drop_summaries
+from conversations.summary_events import summary_data
 
 TAGS = ["context"]
 READ = ("unknown_model", "context_too_long", "model_unavailable")
@@ -95,8 +94,8 @@ class SummaryView(RestView):
         fields = self.read(SummaryOrderSerializer)
         summary_id = fields["summary_id"] or new_id()
         try:
-            claim = await in_database(
-                start_summary,
+            await summarise(
+                get_runtime(),
                 user_id=self.user.pk,
                 conversation_id=conversation_id,
                 summary_id=summary_id,
@@ -105,12 +104,7 @@ class SummaryView(RestView):
         except Refusal as refusal:
             await in_database(turns.record_refused, refusal)
             raise
-        if claim is not None:
-            runtime = get_runtime()
-            runtime.run_aside(run_summary(claim, runtime))
         summary = await in_database(Summary.objects.get, pk=summary_id)
-        if claim is not None:
-            await publish(conversation_topic(conversation_id), await in_database(summary_event, summary))
         return Response(SummarySerializer(await in_database(summary_data, summary)).data, status=202)
 
     @extend_schema(

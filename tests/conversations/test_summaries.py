@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.db.models.signals import post_save
+from django.test import AsyncClient
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -212,6 +217,44 @@ async def test_it_makes_one_at_a_time_and_takes_an_id_once(
     assert (await asyncio.wait_for(ends.get(), 10))["state"] == "completed"
     assert (await rest.post(path, order)).json()["state"] == "completed"
     assert await in_database(Hold.objects.count) == 1
+
+
+@pytest.mark.parametrize("door", ["api", "page"])
+async def test_it_is_made_although_the_client_left_while_it_was_started(
+    conversation: Conversation,
+    talk: list[Turn],
+    rest: Rest,
+    alice: User,
+    ends: asyncio.Queue[dict[str, Any]],
+    door: str,
+) -> None:
+    stored, left = threading.Event(), threading.Event()
+
+    def hold_up(**_: object) -> None:
+        stored.set()
+        assert left.wait(10)
+
+    await in_database(Conversation.objects.update, model="demo:0-30-0")
+    browser = AsyncClient()
+    await sync_to_async(browser.force_login)(alice)
+    post_save.connect(hold_up, sender=Summary)
+    try:
+        asking = asyncio.create_task(
+            rest.post(f"conversations/{conversation.pk}/summary/", {})
+            if door == "api"
+            else browser.post(f"/c/{conversation.pk}/context/", {"do": "summarise"})
+        )
+        assert await asyncio.to_thread(stored.wait, 10)
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait_for(asking, 10)
+    finally:
+        left.set()
+        post_save.disconnect(hold_up, sender=Summary)
+    assert asking.cancelled()
+    end = await asyncio.wait_for(ends.get(), 10)
+    assert end["state"] == "completed"
+    assert await in_database(held) == 0
 
 
 async def test_it_does_not_keep_a_question_waiting(
