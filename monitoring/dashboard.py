@@ -45,6 +45,7 @@ class Figure:
     change: str
     direction: str
     detail: str = ""
+    href: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,23 @@ class View:
             **changes,
         }
         return f"?{urlencode({name: value for name, value in query.items() if value != ''})}"
+
+    def entries_link(self, bearer: str = "") -> str:
+        """The ledger lines that the view adds up, in the admin's list; of one bearer or of both."""
+        asked = self.asked
+        query: dict[str, object] = {"local_day__gte": self.range.first, "local_day__lte": self.range.last}
+        found = {
+            "bearer": bearer,
+            "model": asked.model,
+            "model__startswith": asked.provider and f"{asked.provider}:",
+            "turn_kind": asked.kind,
+            "user_id": asked.user_id,
+            # 0: in no group.
+            "group_id": asked.group_id or None,
+            "group_id__isnull": "1" if asked.group_id == 0 else None,
+        }
+        query |= {name: value for name, value in found.items() if value}
+        return f"{reverse('admin:billing_ledgerentry_changelist')}?{urlencode(query)}"
 
 
 FILTERS = ("model", "provider", "kind", "user", "group")
@@ -109,7 +127,7 @@ def dashboard(user: User, query: Mapping[str, str], *, now: datetime) -> dict[st
         "presets": PRESETS,
         "groups": GROUPS,
         "measure": view.measure,
-        "figures": figures(compared, start, end),
+        "figures": figures(compared, view if user.has_perm("billing.view_ledgerentry") else None),
         "before": f"{compared.previous_days[0]:%-d %b} to {compared.previous_days[1]:%-d %b %Y}",
         "chart": usage_chart(rows, view),
         "days": days_table(rows, view),
@@ -175,14 +193,16 @@ def hours_of(chosen: Range) -> tuple[datetime, datetime]:
     return start, start + timedelta(days=chosen.days)
 
 
-def figures(compared: Comparison, start: datetime, end: datetime) -> list[Figure]:
+def figures(compared: Comparison, view: View | None) -> list[Figure]:
+    """The tiles; ``view``: what their links to the ledger narrow it to, None where it may not be seen."""
     now, before = compared.current, compared.previous
-    return [
-        _figure("Tokens billed", now.billed.total_tokens, before.billed.total_tokens, "tokens"),
-        _figure("Cost billed", now.billed.cost_nanousd, before.billed.cost_nanousd, "cost"),
-        _figure("Borne by the house", now.house.cost_nanousd, before.house.cost_nanousd, "cost"),
-        _figure("Calls", now.all.calls, before.all.calls, "tokens", detail=_share_text(now.all)),
+    tiles = [
+        ("user", _figure("Tokens billed", now.billed.total_tokens, before.billed.total_tokens, "tokens")),
+        ("user", _figure("Cost billed", now.billed.cost_nanousd, before.billed.cost_nanousd, "cost")),
+        ("house", _figure("Borne by the house", now.house.cost_nanousd, before.house.cost_nanousd, "cost")),
+        ("", _figure("Calls", now.all.calls, before.all.calls, "tokens", detail=_share_text(now.all))),
     ]
+    return [replace(one, href=view.entries_link(bearer) if view else "") for bearer, one in tiles]
 
 
 def _share_text(sums: Sums) -> str:

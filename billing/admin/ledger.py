@@ -74,6 +74,8 @@ class LedgerEntryAdmin(FactAdmin):
 
     def get_ordering(self, request: HttpRequest) -> _Ordering:
         """By the time that is filtered by: SQLite walks the index of the order, not of the filter."""
+        if any(name.startswith("local_day") for name in request.GET):
+            return ["-local_day", "-id"]
         return ["-created_at"] if SinceFilter.parameter_name in request.GET else ["-id"]
 
     @admin.display(description="tokens")

@@ -122,6 +122,8 @@ def _admin_questions(size: Any, now: datetime) -> list[Question]:
     client = Client(SERVER_NAME="localhost")
     client.force_login(root)
     found = LedgerEntry.objects.order_by("-id")[123]
+    last = size.last_day.date() - timedelta(days=100)
+    month = last - timedelta(days=29)
 
     def page(query: str) -> Callable[[], object]:
         def ask() -> None:
@@ -143,6 +145,10 @@ def _admin_questions(size: Any, now: datetime) -> list[Question]:
             "corrections": "ledgerentry/?corrections=yes",
             "corrections of a user": f"ledgerentry/?corrections=yes&q={size.users // 2}",
             "entries of 7 days": "ledgerentry/?since=7",
+            "entries behind a tile": f"ledgerentry/?local_day__gte={month}&local_day__lte={last}&bearer=user",
+            "entries behind a tile, a model": (
+                f"ledgerentry/?local_day__gte={month}&local_day__lte={last}&model=bench:model-3"
+            ),
             "entries of 7 days of a user": "ledgerentry/?since=7&q=1",
             "holds": "hold/",
             "holds alive": "hold/?alive=yes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import random
 import re
@@ -101,6 +102,33 @@ def test_it_is_for_those_with_the_permission(client: Client, alice: User) -> Non
     for address in addresses:
         assert clerk.get(address).status_code == 403, address
     assert "usagerollup" not in clerk.get("/admin/").content.decode()
+
+
+@pytest.mark.parametrize(
+    "query", ["", "&model=demo:friendly", "&provider=nowhere", "&kind=code", "&group_by=user&user={alice}"]
+)
+def test_each_tile_leads_to_the_ledger_lines_that_it_adds_up(
+    operator: Client, usage: None, alice: User, query: str
+) -> None:
+    page = operator.get(f"{PAGE}?range=30{query.format(alice=alice.pk)}").content.decode()
+    tiles = re.findall(r'<a href="([^"]*ledgerentry[^"]*)" class="tile"><h2>([^<]*)</h2>', page)
+    assert [label for _, label in tiles] == ["Tokens billed", "Cost billed", "Borne by the house", "Calls"]
+    counted = []
+    for href, _ in tiles:
+        answer = operator.get(html.unescape(href))
+        assert answer.status_code == 200, href
+        counted.append(answer.context["cl"].result_count)
+    of_user, same, of_house, calls = counted
+    assert of_user == same
+    assert of_user + of_house == calls > 0
+    [shown] = re.findall(r'<h2>Calls</h2><p class="big">([\d,]+)', page)
+    assert int(shown.replace(",", "")) == calls
+
+
+def test_who_may_not_see_the_ledger_is_not_sent_there(usage: None) -> None:
+    page = staff("view_usagerollup").get(PAGE).content.decode()
+    assert 'class="tile"' in page
+    assert "ledgerentry" not in page
 
 
 def test_it_lets_staff_with_the_permission_in(usage: None) -> None:
