@@ -181,13 +181,13 @@ class BrowserViewer:
         except TimeoutError:
             self._complain(f"the page hangs: {wrong}")
 
-    async def disturb(self) -> None:
+    async def disturb(self, *, falls_silent: bool) -> None:
         """Until it is cancelled: break the line in all ways, load the page anew."""
         ways: list[tuple[str, Callable[[], Awaitable[None]]]] = [
             *[("line cut", self._cut)] * 6,
             *[("offline", self._go_offline)] * 2,
             *[("reloaded", self._reload)] * 3,
-            ("line silent", self._go_silent),
+            *[("line silent", self._go_silent)] * falls_silent,
         ]
         while True:
             await asyncio.sleep(self._chance.uniform(*self._pause))

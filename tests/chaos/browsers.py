@@ -67,7 +67,7 @@ class Browsers:
         return self._live(await stack.enter_async_context(viewer), chance)
 
     async def _live(self, viewer: BrowserViewer, chance: random.Random) -> None:
-        disturbing = asyncio.create_task(viewer.disturb())
+        disturbing = asyncio.create_task(viewer.disturb(falls_silent=self._plan.falls_silent))
         try:
             question = f"Question {uuid.uuid4()}"
             while self._take():

@@ -24,4 +24,5 @@ class Plan:
     pause: tuple[float, float] = (1.5, 3.5)
     cut_every: tuple[float, float] = (0.2, 0.8)
     disturb_every: tuple[float, float] = (0.3, 1.2)
+    falls_silent: bool = True  # a page notices a silent line after half a minute
     stop_percent: int = 8

@@ -18,15 +18,24 @@ pytestmark = [pytest.mark.story, pytest.mark.django_db(transaction=True)]
 
 
 async def test_every_question_comes_to_its_end(tmp_path: Path, own_threads: None, seed: int) -> None:
+    browsers = 2 if find_chromium() else 0
+    if browsers:
+        await asyncio.to_thread(build_pages)  # first: webs learn at their start which files there are
     valkey = EmbeddedValkey(tmp_path / "valkey")
     await asyncio.to_thread(valkey.start)
     world = World(tmp_path, redis_url=valkey.url, CHAOS_DROP_PERCENT="20")
     try:
         await asyncio.to_thread(world.__enter__)
-        browsers = 2 if find_chromium() else 0
-        if browsers:
-            await asyncio.to_thread(build_pages)
-        plan = Plan(seed, turns=18, people=6, browsers=browsers, webs=2, workers=1, pause=(0.5, 1.5))
+        plan = Plan(
+            seed,
+            turns=18,
+            people=6,
+            browsers=browsers,
+            webs=2,
+            workers=1,
+            pause=(0.5, 1.5),
+            falls_silent=False,
+        )
         verdict = await Storm(world, plan, valkey=valkey).run()
         print(verdict.summary())
         assert verdict.complaints == [], world.logs()
