@@ -27,7 +27,8 @@ class BoundedPaginator(_Paginator):
     @cached_property
     def count(self) -> int:
         rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]  # the admin always passes one
-        return rows.order_by()[:COUNTED_AT_MOST].count()
+        # In the order of the list: its index bounds what is read where few rows match.
+        return rows[:COUNTED_AT_MOST].count()
 
 
 class FactAdmin(_ModelAdmin):
