@@ -192,12 +192,12 @@ def claim_summary(claim: SummaryClaim) -> bool:
 
 
 def renew_summary(claim: SummaryClaim, output_tokens: int) -> bool:
-    """The heartbeat of its call. Returns whether somebody wants it stopped."""
+    """The heartbeat of its call. Returns whether it shall stop: somebody wants it, or it is there no more."""
     now = timezone.now()
     lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
     with transaction.atomic():
         if not Summary.objects.change(claim.summary_id, before=[State.RUNNING], lease_expires_at=lease_until):
-            return False
+            return True
         renew_holds([(claim.hold_id, output_tokens)], lease_seconds=settings.LEASE_SECONDS, now=now)
     return Summary.objects.filter(pk=claim.summary_id, stop_requested_at__isnull=False).exists()
 

@@ -36,6 +36,7 @@ from conversations.conversations import (
 from conversations.database import in_database
 from conversations.exceptions import NotFound
 from conversations.export import export_response, find_conversation
+from conversations.launch import stop_summary
 from conversations.models import Conversation, Generation, State, Turn
 from conversations.runtime import get_runtime
 from conversations.waiting_events import waiting_event
@@ -113,12 +114,13 @@ class ConversationView(RestView):
     async def delete(self, request: Request, conversation_id: uuid.UUID) -> Response:
         """Delete the conversation with all its messages. What they cost stays in the books.
 
-        An answer that is being written is stopped first. 409 when the process that writes it does not
-        end it in time.
+        An answer or a summary that is being written is stopped first. 409 when the process that writes an
+        answer does not end it in time.
         """
         live = await in_database(_live_turn, self.user.pk, conversation_id)
         if live is not None:
             await stop_and_wait(user_id=self.user.pk, turn=live)
+        await stop_summary(get_runtime(), user_id=self.user.pk, conversation_id=conversation_id)
         await in_database(delete_conversation, user_id=self.user.pk, conversation_id=conversation_id)
         await self._tell(conversation_id, "deleted")
         return Response(status=204)

@@ -21,6 +21,7 @@ from pytest_django import Settings
 from billing.books import check_books
 from billing.budgets import set_budget
 from billing.models import Bucket, Hold, LedgerEntry
+from conversations import summary_runs
 from conversations.admission.pace import Call
 from conversations.broadcast import conversation_topic, listen, unlisten
 from conversations.database import in_database
@@ -344,15 +345,50 @@ def test_the_sweeper_agrees_with_the_ledgers_own_sweep(conversation: Conversatio
     assert LedgerEntry.objects.count() == 1
 
 
-async def test_it_settles_even_when_the_conversation_is_gone(
+@pytest.mark.parametrize("door", ["api", "elsewhere"])
+async def test_it_is_stopped_and_paid_when_the_conversation_is_deleted(
+    conversation: Conversation,
+    talk: list[Turn],
+    rest: Rest,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    door: str,
+) -> None:
+    # Where nobody tells its process, the heartbeat finds out.
+    settings.LEASE_SECONDS = 600.0
+    monkeypatch.setattr(summary_runs, "STOP_HEARD_SECONDS", 0.1 if door == "elsewhere" else 600.0)
+    await rest.post(f"conversations/{conversation.pk}/summary/", {"model": "demo:0-900-1000"})
+    runs = get_runtime().summaries
+    async with asyncio.timeout(10):
+        while not any(run.received.pieces for run in runs.values()):
+            await asyncio.sleep(0.01)
+    if door == "api":
+        assert (await rest.delete(f"conversations/{conversation.pk}/")).status_code == 204
+    else:
+        await in_database(Conversation.objects.filter(pk=conversation.pk).delete)
+    assert not await in_database(Summary.objects.exists)
+    async with asyncio.timeout(10):
+        while runs:
+            await asyncio.sleep(0.01)
+    entry = await in_database(LedgerEntry.objects.get)
+    assert (entry.purpose, entry.bearer) == ("summary", "user")
+    assert 0 < entry.output_visible_tokens < 900
+    assert await in_database(held) == 0
+    assert await in_database(lambda: [finding for finding in check_books() if finding.rows]) == []
+
+
+async def test_one_that_waits_holds_nothing_when_the_conversation_is_deleted(
     conversation: Conversation, talk: list[Turn], rest: Rest
 ) -> None:
-    await rest.post(f"conversations/{conversation.pk}/summary/", {"model": "demo:200-20-0"})
-    await rest.delete(f"conversations/{conversation.pk}/")
-    assert not await in_database(Summary.objects.exists)
-    chores = get_runtime()._chores
+    await rest.post(f"conversations/{conversation.pk}/summary/", {"model": "demo:0-30-0!429@30"})
+    waiting = Summary.objects.filter(state="waiting")
     async with asyncio.timeout(10):
-        while await in_database(held):
-            await asyncio.wait([*chores], timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
-    entry = await in_database(LedgerEntry.objects.get)
-    assert (entry.purpose, entry.output_visible_tokens) == ("summary", 20)
+        while not await in_database(waiting.exists):
+            await asyncio.sleep(0.01)
+    assert await in_database(held) > 0
+    assert (await rest.delete(f"conversations/{conversation.pk}/")).status_code == 204
+    assert await in_database(held) == 0
+    async with asyncio.timeout(10):
+        while get_runtime().summaries:
+            await asyncio.sleep(0.01)
+    assert not await in_database(LedgerEntry.objects.exists)
