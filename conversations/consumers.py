@@ -288,4 +288,6 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         await self._send_text(orjson.dumps(event).decode())
 
     async def _send_text(self, text: str) -> None:
-        await self.base_send({"type": "websocket.send", "text": text})
+        # A server says by an OSError that the client has gone; that it has, comes as a message of its own.
+        with contextlib.suppress(OSError):
+            await self.base_send({"type": "websocket.send", "text": text})

@@ -149,9 +149,10 @@ async def switch(
     )
     await runtime.stream_of(generation)
     await runtime.announce_waiting(generation, here=True)
-    runtime.spawn(generation.pk)
+    # Before the new attempt, which may ask for a place in the same queue.
     if left:
         await leave_queue(runtime, generation.pk, left)
+    runtime.spawn(generation.pk)
     return generation
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import orjson
 import pytest
@@ -10,6 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from billing.models import Hold
+from conversations.consumers import ConversationConsumer
 from conversations.database import in_database
 from conversations.models import ApiKey, Conversation, Turn
 from tests.conversations.conftest import OpenSocket
@@ -169,3 +171,16 @@ async def test_it_closes_the_socket_of_a_person_who_was_deactivated(
     socket = await open_socket(conversation.pk, alice_key)
     await in_database(User.objects.filter(pk=alice.pk).update, is_active=False)
     assert await socket.closed_with() == 4401
+
+
+@pytest.mark.parametrize("text", ["{", '{"type":"ping"}'])
+async def test_an_answer_that_finds_the_client_gone_is_no_fault(
+    text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def send_to_nobody(message: dict[str, Any]) -> None:
+        raise ConnectionResetError
+
+    consumer = ConversationConsumer()
+    consumer.base_send = send_to_nobody
+    await consumer.websocket_receive({"text": text})
+    assert caplog.records == []
