@@ -60,14 +60,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(server.folder, ignore_errors=True)
 
 
-def pytest_xdist_auto_num_workers() -> int | None:
-    """Three for two cores: a story waits for other processes half of its time."""
-    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
-        return None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + cores // 2
-
-
 def _only_directs(config: pytest.Config) -> bool:
     """Whether this process hands all tests to xdist workers and runs none itself."""
     return not hasattr(config, "workerinput") and bool(getattr(config.option, "numprocesses", None))
@@ -86,32 +78,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if bool(item.get_closest_marker("live")) != bool(config.option.live):
             word = "runs with make test-live" if not config.option.live else "not a live test"
             item.add_marker(pytest.mark.skip(reason=word))
-    if workers := getattr(config, "workerinput", {}).get("workercount"):
-        items[:] = stories_first(items, workers)
-
-
-def stories_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
-    """The same tests so that each worker begins with its share of the stories, module by module.
-
-    Each worker begins with an equal part of the list in its order, and who has finished takes from the
-    ends of the others' parts. So no long story is begun when nothing is left beside it.
-    """
-    modules: dict[object, list[pytest.Item]] = {}
-    for item in items:
-        is_story = item.get_closest_marker("story") or item.get_closest_marker("browser")
-        modules.setdefault(item.path if is_story else None, []).append(item)
-    quick = modules.pop(None, [])
-    shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
-    for stories in sorted(modules.values(), key=len, reverse=True):
-        min(shares, key=len).extend(stories)
-    ordered: list[pytest.Item] = []
-    end = 0
-    for number, share in enumerate(shares):
-        end += len(items) // workers + (number < len(items) % workers)
-        room = max(0, end - len(ordered) - len(share))
-        ordered += [*share, *quick[:room]]
-        quick = quick[room:]
-    return ordered + quick
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 
 from tests import ci_summary, coverage_gate
 from tests.checks import find_secrets
-from tests.conftest import stories_first
 
 JUNIT = '<testsuites><testsuite tests="{tests}" failures="{failures}" errors="0" skipped="1"/></testsuites>'
 
@@ -101,23 +98,3 @@ def test_it_finds_keys_and_passes_over_words() -> None:
     assert find_secrets(f"GEMINI_API_KEY={key}") == ["Google API key"]
     assert find_secrets("OPENAI_API_KEY=sk-" + "a1" * 20) == ["OpenAI or Anthropic key"]
     assert find_secrets("a task-with-a-long-name-that-goes-on-and-on, and AIza alone") == []
-
-
-@pytest.mark.parametrize("workers", [1, 2, 3, 7])
-def test_every_worker_begins_with_stories_and_no_test_is_lost(
-    workers: int, request: pytest.FixtureRequest
-) -> None:
-    quick = [request.node] * 20
-    stories = [
-        Mock(path=module, get_closest_marker=lambda mark: mark == "story")
-        for module, number in (("a", 7), ("b", 3), ("c", 3), ("d", 1))
-        for _ in range(number)
-    ]
-    items = [*quick[:9], *stories, *quick[9:]]
-    ordered = stories_first(items, workers)
-    assert Counter(map(id, ordered)) == Counter(map(id, items))
-    begun = [
-        ordered[sum(len(items) // workers + (n < len(items) % workers) for n in range(worker))]
-        for worker in range(workers)
-    ]
-    assert sum(item in stories for item in begun) == min(workers, 4)

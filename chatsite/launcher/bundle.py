@@ -89,7 +89,8 @@ def read_stamp(path: Path) -> str:
 def bundle_is_current() -> bool:
     manifest: dict[str, Any] = json.loads(MANIFEST.read_text(encoding="utf-8"))
     folder = ROOT / manifest["outdir"]
-    built = all((folder / f"{name}.js").exists() for name in manifest["entries"])
+    entries: dict[str, str] = manifest["entries"]
+    built = all((folder / name).with_suffix(Path(source).suffix).exists() for name, source in entries.items())
     return built and read_stamp(BUNDLE_STAMP) == inputs_digest()
 
 

@@ -22,8 +22,9 @@ def test_no_question_reads_a_large_table_from_end_to_end() -> None:
         if connection.vendor == "postgresql":
             # So small a table is read through for good reason; this shows whether there is another way.
             cursor.execute("SET LOCAL enable_seqscan = off")
-    asked = questions(SIZE)
-    assert len(asked) >= 35
+    # REST reads by other connections, which do not see what this test has not committed.
+    asked = [question for question in questions(SIZE) if not question.name.startswith("REST")]
+    assert len(asked) >= 45
     for question in asked:
         found = plans(question)
         assert found, question.name

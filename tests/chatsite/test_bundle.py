@@ -17,7 +17,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "static" / "js").mkdir(parents=True)
     (tmp_path / "static" / "js" / "main.js").write_text("export {};")
     (tmp_path / "static" / "build.mjs").write_text("")
-    manifest = {"entries": {"chat": "static/js/main.js"}, "outdir": "build/bundle/bundle", "options": []}
+    entries = {"chat": "static/js/main.js", "page": "static/css/page.css"}
+    manifest = {"entries": entries, "outdir": "build/bundle/bundle", "options": []}
     (tmp_path / "static" / "bundle.json").write_text(json.dumps(manifest))
     (tmp_path / "package.json").write_text("{}")
     (tmp_path / "package-lock.json").write_text("{}")
@@ -47,7 +48,7 @@ def system_node(
 
 def builds(project: Path) -> str:
     folder = project / "build" / "bundle" / "bundle"
-    return f"mkdir -p {project}/node_modules {folder}; echo built > {folder}/chat.js"
+    return f"mkdir -p {project}/node_modules {folder}; echo built | tee {folder}/chat.js > {folder}/page.css"
 
 
 def test_it_builds_once_and_again_after_a_change(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

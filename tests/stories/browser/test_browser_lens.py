@@ -141,7 +141,7 @@ async def test_it_summarises_and_takes_it_back(chat: Chat, alice: User) -> None:
 
 async def test_it_says_that_a_summary_failed_and_loses_nothing(chat: Chat, alice: User) -> None:
     lens = await open_lens(chat, await talk(alice, 12))
-    await chat.use("demo:0-30-0!500")
+    await chat.use("demo:0-30-0!401")
     before = await figure(lens)
     box = lens.locator("[data-field=lens-summary]")
     await box.get_by_role("button", name="Summarise older messages").click()
