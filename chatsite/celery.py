@@ -20,12 +20,16 @@ app.autodiscover_tasks()
 setup_logging.connect(set_up_worker_logging)
 
 PARENT_WATCH_SECONDS = 0.5
+_LOADED_IN = os.getpid()
 
 
 @beat_embedded_init.connect  # type: ignore[untyped-decorator]  # celery ships no types
 def follow_worker(**_: Any) -> None:
     """Beat is a child of the worker: ends it when the worker was killed and could not."""
-    threading.Thread(target=_end_without, args=(os.getppid(),), name="worker watch", daemon=True).start()
+    # A fork has this module from the worker, which may be dead by now; where children are not forked,
+    # they load it themselves.
+    worker = os.getppid() if os.getpid() == _LOADED_IN else _LOADED_IN
+    threading.Thread(target=_end_without, args=(worker,), name="worker watch", daemon=True).start()
 
 
 def _end_without(worker: int) -> None:
