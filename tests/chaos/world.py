@@ -82,6 +82,7 @@ class World:
                 "LEASE_SECONDS": "4",
                 "SWEEP_INTERVAL_SECONDS": "0.5",
                 "WORKER_THREADS": "4",
+                "TITLES": "0",  # a call of their own, which would count as a second one of the answer
                 "OPENAI_API_KEY": "sk-test",
                 "OPENAI_BASE_URL": f"{self.upstream.url}/v1",
                 **environment,
