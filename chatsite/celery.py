@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_embedded_init, setup_logging
+from celery.signals import beat_embedded_init, setup_logging, worker_init
 
 from chatsite.logs import set_up_worker_logging
 
@@ -20,15 +20,20 @@ app.autodiscover_tasks()
 setup_logging.connect(set_up_worker_logging)
 
 PARENT_WATCH_SECONDS = 0.5
-_LOADED_IN = os.getpid()
+_worker_pid = 0
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]  # celery ships no types
+def note_worker(**_: Any) -> None:
+    global _worker_pid
+    _worker_pid = os.getpid()
 
 
 @beat_embedded_init.connect  # type: ignore[untyped-decorator]  # celery ships no types
 def follow_worker(**_: Any) -> None:
     """Beat is a child of the worker: ends it when the worker was killed and could not."""
-    # A fork has this module from the worker, which may be dead by now; where children are not forked,
-    # they load it themselves.
-    worker = os.getppid() if os.getpid() == _LOADED_IN else _LOADED_IN
+    # A worker that is dead by now is nobody's parent any more; where beat is no fork, it is not noted.
+    worker = _worker_pid or os.getppid()
     threading.Thread(target=_end_without, args=(worker,), name="worker watch", daemon=True).start()
 
 
