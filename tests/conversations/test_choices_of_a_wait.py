@@ -33,7 +33,7 @@ async def test_it_lets_the_person_choose_where_the_hint_exceeds_the_patience(
         "choice",
         "Demo 0-5-0!429x1@300 takes no more questions for now.",
     )
-    assert 299 < waiting["wait_seconds"] <= 300
+    assert 290 < waiting["wait_seconds"] <= 300
     actions = [option["action"] for option in waiting["options"]]
     assert actions == ["switch", "switch", "schedule", "stop"]
     assert all(option["cost_usd"] for option in waiting["options"][:2])
