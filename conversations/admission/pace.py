@@ -71,7 +71,9 @@ def key_name(profile: Profile) -> str:
     if not key:
         # No key, so nothing is shared with other models (the demo model, a server of one's own).
         return profile.model_id
-    return f"{provider.name}:{salted_hmac('conversations.admission', key).hexdigest()[:16]}"
+    return (
+        f"{provider.name}:{salted_hmac('conversations.admission', key, algorithm='sha256').hexdigest()[:16]}"
+    )
 
 
 def provider_day(profile: Profile, now: datetime) -> tuple[str, float]:
