@@ -32,6 +32,8 @@ KEY_LIFE_SECONDS = 3600
 KEY_LIFE_AFTER_END_SECONDS = 300
 READ_BLOCK_MS = 1000
 READ_COUNT = 200
+# Beyond the block: then the server is gone without a word, and a new connection finds what took its place.
+READ_TIMEOUT_SECONDS = READ_BLOCK_MS / 1000 + 5.0
 RECONNECT_SECONDS = 0.5
 WRITE_TIMEOUT_SECONDS = 2.0
 
@@ -41,8 +43,15 @@ def log_key(generation_id: uuid.UUID, epoch: int) -> str:
 
 
 def connect() -> redis.asyncio.Redis:
-    """For blocking reads, which outlast any time-out."""
+    """For listening, which outlasts any time-out."""
     return redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_timeout=None)
+
+
+def connect_to_read() -> redis.asyncio.Redis:
+    """For the blocking reads of the log."""
+    return redis.asyncio.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=READ_TIMEOUT_SECONDS, socket_connect_timeout=WRITE_TIMEOUT_SECONDS
+    )
 
 
 def connect_to_write() -> redis.asyncio.Redis:
@@ -63,7 +72,10 @@ def read_log(generation_id: uuid.UUID, epoch: int) -> list[str]:
     for _, fields in records:
         if b"d" in fields:
             first_seq, texts = orjson.loads(fields[b"d"])
-            deltas[first_seq - 1 :] = texts
+            if first_seq > len(deltas) + 1:
+                continue  # behind a gap; where it was mended, a record with everything follows
+            # A record that got lost on its way is sent again with more, and may come after that.
+            deltas += texts[len(deltas) + 1 - first_seq :]
     return deltas
 
 
@@ -151,6 +163,8 @@ class LogWriter:
         try:
             replies = await pipeline.execute()
         except (RedisError, OSError):
+            # It may come back without its last records, and another one in its place without any.
+            self._written.clear()
             self._dirty.update(streams)
             self._work.set()
             return False

@@ -6,12 +6,17 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 from pytest_django import Settings
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.exceptions import ConnectionError as ValkeyAway
 
 from conversations import stream_log
 from conversations.live import LiveStream
-from conversations.stream_log import LogReader, LogWriter, connect, log_key, read_log
+from conversations.stream_log import LogReader, LogWriter, connect, connect_to_read, log_key, read_log
+from tests.chaos.relay import Relay
 from tests.conversations.test_live import make_stream
 
 
@@ -25,9 +30,9 @@ async def writer(redis_url: str) -> AsyncIterator[LogWriter]:
 
 
 class Follower:
-    def __init__(self) -> None:
+    def __init__(self, client: Redis | None = None) -> None:
         self.ended: list[LiveStream] = []
-        self.reader = LogReader(connect(), self._end)
+        self.reader = LogReader(client or connect_to_read(), self._end)
 
     async def _end(self, stream: LiveStream) -> None:
         self.ended.append(stream)
@@ -221,3 +226,67 @@ async def test_it_survives_the_absence_of_valkey(settings: Settings) -> None:
     await writer.end(stream)
     await writer.close()
     assert stream.deltas == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("records", "known"),
+    [
+        ([b'[1,["a","b","c"]]', b'[1,["a","b"]]', b'[4,["d"]]'], "abcd"),
+        ([b'[1,["a","b"]]', b'[4,["d"]]'], "ab"),
+        ([b'[1,["a"]]', b'[3,["c"]]', b'[1,["a","b","c","d"]]'], "abcd"),
+    ],
+    ids=["sent twice, and late", "with a gap", "with a gap that was mended"],
+)
+async def test_it_reads_a_log_without_inventing_a_text(
+    records: list[bytes], known: str, redis_url: str
+) -> None:
+    stream = make_stream()
+    async with connect() as client:
+        for record in records:
+            await client.xadd(log_key(stream.generation_id, 1), {"d": record})
+    assert "".join(await asyncio.to_thread(read_log, stream.generation_id, 1)) == known
+
+
+async def test_it_writes_everything_again_after_valkey_was_away(
+    writer: LogWriter, follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = begin(writer)
+    await say(writer, stream, "a", "b")
+    await until(follower.follow(stream), 2)
+    reached, execute = asyncio.Event(), Pipeline.execute
+
+    async def fail_once(pipeline: Pipeline) -> list[object]:
+        if not reached.is_set():
+            reached.set()
+            raise ValkeyAway
+        return await execute(pipeline)
+
+    monkeypatch.setattr(Pipeline, "execute", fail_once)
+    # What takes its place has the key, but not the last record.
+    key = log_key(stream.generation_id, 1)
+    (last_id, _), *_ = await writer.client.xrevrange(key, count=1)
+    await writer.client.xdel(key, last_id)
+    await say(writer, stream, "c")
+    late = follower.follow(stream)
+    await until(late, 3)
+    assert late.deltas == ["a", "b", "c"]
+
+
+async def test_it_reads_on_from_a_server_that_took_the_place_of_a_silent_one(
+    writer: LogWriter, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_log, "READ_TIMEOUT_SECONDS", 1.2)
+    address = settings.REDIS_URL.removeprefix("redis://").partition("/")[0]
+    async with Relay(lambda: address) as relay:
+        settings.REDIS_URL = f"redis://127.0.0.1:{relay.port}/0"
+        follower = Follower(connect_to_read())
+        follower.reader.start()
+        stream = begin(writer)
+        await say(writer, stream, "a")
+        copy = follower.follow(stream)
+        await until(copy, 1)
+        relay.mute()  # as a host that is gone: no answer, and no end of the connection either
+        await say(writer, stream, "b")
+        await until(copy, 2)
+        await follower.reader.close()
+        await follower.reader.client.aclose()
