@@ -259,7 +259,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             task.add_done_callback(self._chores.remove)
             return
         generation_id = uuid.UUID(event["generation_id"])
-        if self.feed.has_ended(generation_id) and event["type"] == "notice.ended":
+        if self.feed.has_ended(generation_id):
             return
         stream = self._stream_of(event)
         if from_elsewhere or event["type"] == "notice.ended":

@@ -26,6 +26,7 @@ from conversations.attempts import Claim, Ended
 from conversations.broadcast import PROCESS_ID, conversation_topic, publish, user_topic
 from conversations.database import in_database
 from conversations.doorkeeper import Doorkeeper
+from conversations.events import Event
 from conversations.generation import run_generation
 from conversations.heartbeat import Heartbeat
 from conversations.hints import ended_notice, started_notice, tell_worker
@@ -34,9 +35,9 @@ from conversations.models import CLAIMED_STATES, Generation, WaitingReason
 from conversations.notes import Note, notes_of
 from conversations.queue_calls import leave_queue
 from conversations.running import Attempt
-from conversations.stream_log import LogReader, LogWriter, connect, connect_to_write
+from conversations.stream_log import LogReader, LogWriter, connect, connect_to_read, connect_to_write
 from conversations.summary_runs import SummaryRun
-from conversations.waiting_events import waiting_event
+from conversations.waiting_events import untold_wait, waiting_event
 from llm.registry import aclose_all
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Runtime:
         self._ear = connect()
         self.log = LogWriter(self._client)
         self.gate = Gate()
-        self._reader = LogReader(connect(), self._on_log_end)
+        self._reader = LogReader(connect_to_read(), self._on_log_end)
 
     def start(self) -> None:
         self.log.start()
@@ -281,7 +282,7 @@ class Runtime:
         stream.finish(event)
 
     async def _reconcile_loop(self) -> None:
-        """Ends whose notice was lost are found in the database."""
+        """Starts, waits and ends whose notice was lost are found in the database."""
         while True:
             await asyncio.sleep(RECONCILE_SECONDS)
             try:
@@ -295,11 +296,11 @@ class Runtime:
             if not stream.watchers and stream.generation_id not in self.attempts:
                 self._reader.forget(stream)
                 self.streams.pop(stream.generation_id, None)
-        watched = [stream.generation_id for stream in followed if stream.watchers]
+        watched = {stream.generation_id: stream.waiting for stream in followed if stream.watchers}
         if not watched:
             return
         rows = await in_database(_states, watched)
-        for row, notes in rows:
+        for row, notes, wait in rows:
             found = self.streams.get(row.pk)
             if found is None or found.local:
                 continue
@@ -308,6 +309,8 @@ class Runtime:
             elif row.epoch > found.epoch and row.state in CLAIMED_STATES:
                 found.model, found.notes = row.model, notes
                 self.follow(found, row.epoch)
+            elif wait is not None:
+                found.wait(wait)
 
     # --- Stop requests from other processes ------------------------------
 
@@ -371,9 +374,10 @@ async def _hand_over(generation_id: uuid.UUID) -> None:
     await asyncio.to_thread(tell_worker, generation_id)
 
 
-def _states(generation_ids: list[uuid.UUID]) -> list[tuple[Generation, list[Note]]]:
-    rows = Generation.objects.filter(pk__in=generation_ids).defer("text", "html")
-    return [(row, notes_of(row)) for row in rows]
+def _states(told: dict[uuid.UUID, Event | None]) -> list[tuple[Generation, list[Note], Event | None]]:
+    """How the generations stand, and the waits that differ from those that were ``told``."""
+    rows = Generation.objects.filter(pk__in=told).defer("text", "html")
+    return [(row, notes_of(row), untold_wait(row, told[row.pk])) for row in rows]
 
 
 _runtimes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Runtime] = weakref.WeakKeyDictionary()

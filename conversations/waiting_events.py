@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
 
 from conversations.events import Event, iso
-from conversations.models import Generation, WaitingReason
+from conversations.models import Generation, State, WaitingReason
 from conversations.notes import model_label, notes_of
 from conversations.stand_ins import offers
 
@@ -42,7 +42,7 @@ def waiting_event(generation: Generation) -> Event:
     """``generation.waiting``, also as the page shows it at a reload. Asks the database."""
     now = timezone.now()
     in_queue = generation.waiting_reason == WaitingReason.CAPACITY
-    due_at = (generation.turn_expected_at if in_queue else None) or generation.run_after
+    due_at = _due_at(generation)
     wait = 0.0 if due_at is None else (due_at - now).total_seconds()
     event: Event = {
         "type": "generation.waiting",
@@ -65,6 +65,21 @@ def waiting_event(generation: Generation) -> Event:
         gives_up_at = generation.patient_since + timedelta(seconds=settings.OUTAGE_QUEUE_SECONDS)
         event["gives_up_at"] = iso(gives_up_at)
     return event
+
+
+def untold_wait(generation: Generation, told: Event | None) -> Event | None:
+    """The event of its wait, unless ``told`` has said the same. None also where it does not wait."""
+    if generation.state != State.WAITING:
+        return None
+    wait = (generation.epoch, generation.waiting_reason, iso(_due_at(generation)))
+    if told is not None and wait == (told["epoch"], told["reason"], told["retry_at"]):
+        return None
+    return waiting_event(generation)
+
+
+def _due_at(generation: Generation) -> datetime | None:
+    in_queue = generation.waiting_reason == WaitingReason.CAPACITY
+    return (generation.turn_expected_at if in_queue else None) or generation.run_after
 
 
 def _detail(generation: Generation) -> str:
