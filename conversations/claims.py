@@ -56,6 +56,21 @@ def claim(generation_id: uuid.UUID, *, owner: str, prepared: Claim | None = None
         return close(generation, Outcome(State.FAILED, error_code=code, charge="nobody"), now)
 
 
+def give_up(generation_id: uuid.UUID) -> Ended | None:
+    """End a generation that could not be begun for a fault of ours. None: it is not due any more.
+
+    Its hold ends with its lease: giving that back may be the very thing that fails.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        due = Generation.objects.claimable(now).select_for_update().filter(pk=generation_id)
+        if not due.exists():
+            return None
+        generation = load(generation_id)
+        generation.hold_id = None
+        return close(generation, Outcome(State.FAILED, error_code="internal_error", charge="nobody"), now)
+
+
 class _HoldGone(Exception):
     """The prepared hold is not open any more."""
 

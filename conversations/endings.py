@@ -57,11 +57,10 @@ def finish(claim: Claim, outcome: Outcome) -> Ended | None:
 
 
 def close_lapsed(generation: Generation, *, text: str, seq: int) -> Ended | None:
-    """End an answer whose process died after its first token: what arrived stays, the house pays."""
+    """End an answer whose process died: what arrived stays, the house pays."""
     now = timezone.now()
-    outcome = Outcome(
-        State.INTERRUPTED, text=text, seq=seq, html=to_html(text), error_code="server_lost", charge="house"
-    )
+    state = State.INTERRUPTED if seq else State.FAILED
+    outcome = Outcome(state, text=text, seq=seq, html=to_html(text), error_code="server_lost", charge="house")
     with transaction.atomic():
         won = Generation.objects.filter(lease_expires_at__lte=now).advance(
             generation.pk, epoch=generation.epoch, **final_values(outcome), **closing(now)

@@ -49,8 +49,9 @@ R = TypeVar("R")
 LINGER_SECONDS = 2.0
 # Others may leave meanwhile, so it is asked again.
 LINGER_STEP_SECONDS = 1.0
-# While the database is away an end is tried again, at most for a lease: then the sweeper has it.
-INSIST_SECONDS = (0.1, 0.3, 1.0, 2.0, 4.0, 8.0)
+# While the database is away an end is tried again, for five minutes: the answer that was read would else be
+# told to have broken off. Where the sweeper comes first, the end finds the claim lost.
+INSIST_SECONDS = (0.1, 0.3, 1.0, *[2.0] * 150)
 
 
 async def run_generation(generation_id: uuid.UUID, runtime: Runtime, prepared: Claim | None = None) -> None:
@@ -59,7 +60,7 @@ async def run_generation(generation_id: uuid.UUID, runtime: Runtime, prepared: C
     ``prepared`` saves the process that has just queued it from reading it again. Does nothing when
     another process has it. Never raises but for its own cancellation from outside.
     """
-    claimed = await in_database(claims.claim, generation_id, owner=runtime.process_id, prepared=prepared)
+    claimed = await _claim(generation_id, runtime, prepared)
     if claimed is None:
         return
     if isinstance(claimed, Ended):
@@ -101,6 +102,17 @@ async def run_generation(generation_id: uuid.UUID, runtime: Runtime, prepared: C
             await leave_queue(runtime, generation_id, claimed.profile.model_id)
     if is_due:
         runtime.spawn(generation_id)
+
+
+async def _claim(generation_id: uuid.UUID, runtime: Runtime, prepared: Claim | None) -> Claim | Ended | None:
+    """Claim it; one for which that fails by a fault of ours ends with an error, or it would wait for ever."""
+    try:
+        return await in_database(claims.claim, generation_id, owner=runtime.process_id, prepared=prepared)
+    except (InterfaceError, OperationalError):
+        raise  # the database is away: the sweeper tells again
+    except Exception:
+        logger.exception("an attempt could not be begun")
+        return await in_database(claims.give_up, generation_id)
 
 
 async def _pass_gate(attempt: Attempt, runtime: Runtime) -> CapacityWait | None:

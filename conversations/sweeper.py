@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
@@ -31,6 +32,8 @@ from conversations.summary_sweep import sweep_summaries
 logger = logging.getLogger(__name__)
 
 LIMIT = 500
+# However few retries are allowed, a question survives so many processes.
+LEAST_RECOVERIES = 2
 # An answer that nobody could close for so long no longer keeps its hold.
 CLOSING_GRACE = timedelta(seconds=30)
 
@@ -140,12 +143,16 @@ STEPS: tuple[Callable[[Swept], None], ...] = (
 
 
 def _close_or_revive(generation: Generation, swept: Swept) -> None:
-    """A crash before the first word that anybody may have seen is repeated; after it, the words stay."""
+    """A crash before the first word that anybody may have seen is repeated; after it, the words stay.
+
+    One that every process dies of is not repeated for ever.
+    """
     deltas = read_log(generation.pk, generation.epoch)
     text, seq = generation.text, generation.seq
     if len(deltas) > seq:
         text, seq = "".join(deltas), len(deltas)
-    if seq == 0 and generation.state == State.RUNNING:
+    may_repeat = generation.attempts_in_round <= max(settings.MAX_RETRIES, LEAST_RECOVERIES)
+    if seq == 0 and generation.state == State.RUNNING and may_repeat:
         result = waits.revive_lapsed(generation)
     else:
         result = endings.close_lapsed(generation, text=text, seq=seq)

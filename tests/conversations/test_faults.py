@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 from django.db import OperationalError
 from pytest_django import Settings
 
+from billing.holds import expire_holds
 from billing.models import Hold, LedgerEntry
-from conversations import endings, generation
+from conversations import endings, generation, statements
 from conversations.database import in_database
 from conversations.models import Conversation, Generation
+from conversations.runtime import get_runtime
 from tests.conversations.conftest import OpenSocket, Socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -180,3 +183,43 @@ async def test_it_ends_an_answer_although_the_database_was_away(
     end = await ask(socket, "demo:0-5-0")
     assert end["type"] == "generation.completed"
     assert await in_database(LedgerEntry.objects.count) == 1
+
+
+async def test_it_ends_an_answer_that_cannot_be_begun(
+    conversation: Conversation, alice_key: str, open_socket: OpenSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(statements, "claim_queued", fail)
+    socket = await open_socket(conversation.pk, alice_key)
+    end = await ask(socket, "demo:0-5-0")
+    assert (end["type"], end["error"]["code"]) == ("generation.failed", "internal_error")
+    assert [option["action"] for option in end["error"]["options"]] == ["retry"]
+    # Its hold was never used, and ends with its lease.
+    hold = await in_database(Hold.objects.get)
+    assert hold.state == "open"
+    await in_database(expire_holds, now=hold.lease_expires_at)
+    assert await in_database(LedgerEntry.objects.count) == 0
+
+
+async def test_it_leaves_a_beginning_to_the_sweeper_while_the_database_is_away(
+    conversation: Conversation, alice_key: str, open_socket: OpenSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def fail(*_: Any, **__: Any) -> None:
+        loop.call_soon_threadsafe(failed.set)
+        raise OperationalError
+
+    socket = await open_socket(conversation.pk, alice_key)
+    with monkeypatch.context() as away:
+        away.setattr(statements, "claim_queued", fail)
+        await socket.send("turn.create", turn_id=uuid.uuid4(), text="Hello", model="demo:0-5-0")
+        await asyncio.wait_for(failed.wait(), 10)
+    generation_id = (await socket.until("turn.accepted"))["generation_id"]
+    found = await in_database(Generation.objects.get, pk=generation_id)
+    assert found.state == "queued"
+    get_runtime().spawn(found.pk)
+    assert (await socket.until_end())["type"] == "generation.completed"

@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.utils import timezone
 from kombu.exceptions import OperationalError
+from pytest_django import Settings
 
 from billing.models import Bearer, Hold, LedgerEntry
 from conversations import attempts, claims, endings, fallbacks, sweeper, turns, waits
@@ -73,6 +74,26 @@ def test_it_repeats_what_died_before_the_first_word(alice: User, redis_url: str)
     again = claims.claim(started.generation_id, owner="another process")
     assert isinstance(again, attempts.Claim)
     assert (again.epoch, again.attempt) == (2, 2)
+
+
+@pytest.mark.parametrize(("retries", "repeats"), [(0, 2), (5, 5)])
+def test_it_ends_a_question_that_each_process_dies_of(
+    alice: User, redis_url: str, settings: Settings, retries: int, repeats: int
+) -> None:
+    settings.MAX_RETRIES = retries
+    started = ask(alice)
+    claim(started)
+    for _ in range(repeats):
+        lapse(started)
+        assert sweep_once().revived == 1
+        assert isinstance(claims.claim(started.generation_id, owner="doomed"), attempts.Claim)
+    lapse(started)
+    swept = sweep_once()
+    assert (swept.revived, swept.closed) == (0, 1)
+    generation = Generation.objects.get(pk=started.generation_id)
+    assert (generation.state, generation.error_code) == (State.FAILED, "server_lost")
+    assert not Hold.objects.alive().exists()
+    assert {entry.bearer for entry in LedgerEntry.objects.all()} == {Bearer.HOUSE}
 
 
 def test_it_closes_what_died_after_the_first_word_and_takes_the_words_from_the_log(
