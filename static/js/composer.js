@@ -5,6 +5,8 @@ import { figure } from "./format.js";
 import { setting } from "./settings.js";
 
 const COUNT_FROM_SHARE = 0.8;
+// Nobody decides anew within this time what a click is for.
+const MEANT_TO_STOP_MS = 500;
 
 /** Characters as the server counts them: code points. @param {string} text */
 export const characters = (text) => {
@@ -21,6 +23,9 @@ export const characters = (text) => {
  */
 
 export class Composer {
+  // Until then a click was meant to stop the answer that has just ended, and must not send what is typed.
+  #guardedUntil = 0;
+
   /** @param {HTMLFormElement} form @param {Callbacks} callbacks */
   constructor(form, callbacks) {
     this.form = form;
@@ -33,9 +38,11 @@ export class Composer {
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (this.mode === "stop") this.callbacks.onStop();
+      else if (performance.now() < this.#guardedUntil) this.callbacks.say("The answer has just ended. Your text is kept.");
       else this.#send();
     });
     this.field.addEventListener("input", () => {
+      this.#guardedUntil = 0;
       this.refresh();
       this.callbacks.onInput(this.field.value);
     });
@@ -67,6 +74,7 @@ export class Composer {
   setMode(mode) {
     if (mode === this.mode) return;
     this.mode = mode;
+    this.#guardedUntil = mode === "send" ? performance.now() + MEANT_TO_STOP_MS : 0;
     this.button.dataset.mode = mode;
     this.button.setAttribute("aria-label", mode === "stop" ? "Stop the answer" : "Send");
     this.button.title = mode === "stop" ? "Stop (Esc)" : "Send (Enter)";

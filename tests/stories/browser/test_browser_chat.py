@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from playwright.async_api import WebSocketRoute, expect
 
-from conversations.models import Conversation, Generation
+from conversations.models import Conversation, Generation, Turn
 from tests.stories.browser.chat import Chat
 
 pytestmark = [pytest.mark.browser, pytest.mark.story]
@@ -60,6 +60,31 @@ async def test_it_stops_and_keeps_what_came(chat: Chat) -> None:
     assert generation.state == "stopped"
     assert words(await chat.text()) == words(generation.text)
     assert generation.text
+
+
+async def test_a_click_meant_to_stop_does_not_send_what_is_typed(chat: Chat) -> None:
+    await chat.ask("First", "demo:300-20-10")
+    await expect(chat.page.locator(".send[data-mode=stop]")).to_be_visible()
+    await chat.page.fill("#message", "Half a thou")
+    # The answer ends while the hand is on its way to the button.
+    await chat.page.evaluate(
+        """() => {
+          const button = document.querySelector(".send");
+          new MutationObserver((_, all) => {
+            all.disconnect();
+            button.click();
+            window.wasClicked = button.dataset.mode;
+          }).observe(button, { attributeFilter: ["data-mode"] });
+        }"""
+    )
+    await chat.until("completed")
+    await chat.page.wait_for_function("window.wasClicked === 'send'")
+    await expect(chat.page.locator("#live")).to_contain_text("Your text is kept")
+    await expect(chat.page.locator("#message")).to_have_value("Half a thou")
+    await chat.page.fill("#message", "Half a thought")
+    await chat.page.click(".send")
+    await expect(chat.page.locator(".question-text")).to_have_text(["First", "Half a thought"])
+    assert await Turn.objects.acount() == 2
 
 
 async def test_it_stops_by_escape(chat: Chat) -> None:
