@@ -36,6 +36,7 @@ from tests.chaos.world import Fork, World
 
 LIMIT_SECONDS = 90.0  # from the last fault to the last end
 AIM_SECONDS = 8.0  # at most so long a fault waits for an answer in the middle
+AIMED_SHARE = 0.75  # of the kills
 
 
 @dataclass
@@ -166,7 +167,7 @@ class Storm:
     # --- Weather ----------------------------------------------------------------
 
     async def _weather(self) -> None:
-        kinds: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [
+        kinds: list[tuple[str, Callable[[], Coroutine[Any, Any, bool | None]]]] = [
             *[("web killed", self._kill_web)] * 4,
             *[("worker killed", self._kill_worker)] * 3,
             ("Valkey restarted", self._restart_valkey),
@@ -182,31 +183,39 @@ class Storm:
                 await asyncio.sleep(self.chance.uniform(*self.plan.pause))
                 if self._all_asked.is_set():
                     return
-                await fault()
-                self.verdict.faults[name] += 1
+                if await fault() is not False:
+                    self.verdict.faults[name] += 1
 
-    async def _kill_web(self) -> None:
-        slot = self.chance.randrange(self.plan.webs)
-        await self._kill(self.webs, slot, self.chance.random() < 0.75)
-        self._soon(self._start_web(slot))
+    async def _kill_web(self) -> bool:
+        return await self._kill(self.webs, self._start_web)
 
-    async def _kill_worker(self) -> None:
-        slot = self.chance.randrange(self.plan.workers)
-        await self._kill(self.workers, slot, self.chance.random() < 0.75)
-        self._soon(self._start_worker(slot))
+    async def _kill_worker(self) -> bool:
+        return await self._kill(self.workers, self._start_worker)
 
-    async def _kill(self, forks: list[Fork | None], slot: int, is_aimed: bool) -> None:
-        fork = forks[slot]
-        if fork is None:
-            return
-        if is_aimed:
-            deadline = time.monotonic() + AIM_SECONDS
-            while not (found := await patiently(_is_streaming, fork.pid)) and time.monotonic() < deadline:
-                await asyncio.sleep(0.05)
-            self.verdict.streaming_kills += found
-        forks[slot] = None
+    async def _kill(
+        self, forks: list[Fork | None], start: Callable[[int], Coroutine[Any, Any, None]]
+    ) -> bool:
+        """Kill one, most times one that is streaming. False: none is there, or none has come to stream."""
+        first, is_aimed = self.chance.randrange(len(forks)), self.chance.random() < AIMED_SHARE
+        deadline = time.monotonic() + AIM_SECONDS
+        while True:
+            alive = [slot for slot, fork in enumerate(forks) if fork is not None]
+            alive.sort(key=lambda slot: (slot - first) % len(forks))
+            streaming = [slot for slot in alive if await patiently(_is_streaming, forks[slot])]
+            found = streaming if is_aimed else alive
+            if found:
+                break
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(0.05)
+        slot = found[0]
+        fork, forks[slot] = forks[slot], None
+        assert fork is not None
+        self.verdict.streaming_kills += slot in streaming
         fork.kill()
         await asyncio.to_thread(fork.ended.wait, 10)
+        self._soon(start(slot))
+        return True
 
     async def _start_web(self, slot: int) -> None:
         web = await asyncio.to_thread(self.world.start_web)
@@ -277,7 +286,8 @@ async def _stop(viewer: Viewer, shown: Shown) -> None:
         await asyncio.sleep(1)
 
 
-def _is_streaming(pid: int) -> bool:
+def _is_streaming(fork: Fork | None) -> bool:
+    pid = None if fork is None else fork.pid
     return Generation.objects.filter(state=State.STREAMING, owner__contains=f":{pid}:").exists()
 
 
