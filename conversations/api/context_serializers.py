@@ -6,12 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from conversations.api.serializers import (
-    MODEL_ID_LIMIT_CHARACTERS,
-    AnswerErrorSerializer,
-    PartsSerializer,
-    ReceiptSerializer,
-)
+from conversations.api.answer_serializers import AnswerErrorSerializer, PartsSerializer, ReceiptSerializer
+from conversations.api.order_serializers import MODEL_ID_LIMIT_CHARACTERS
 from conversations.models import ContextMark, ContextPolicy, Summary
 
 MARKS_LIMIT = 500

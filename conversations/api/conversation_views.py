@@ -14,9 +14,7 @@ from rest_framework.response import Response
 
 from conversations import events
 from conversations.api.base import RestView
-from conversations.api.pagination import PAGE_PARAMETERS, ConversationPagination
-from conversations.api.schema import WRITE, problems
-from conversations.api.serializers import (
+from conversations.api.conversation_serializers import (
     ConversationChangeSerializer,
     ConversationCreateSerializer,
     ConversationListQuery,
@@ -25,6 +23,8 @@ from conversations.api.serializers import (
     ExportQuery,
     StatusSerializer,
 )
+from conversations.api.pagination import PAGE_PARAMETERS, ConversationPagination
+from conversations.api.schema import WRITE, problems
 from conversations.api.stopping import stop_and_wait
 from conversations.broadcast import publish, user_topic
 from conversations.conversations import (

@@ -14,9 +14,10 @@ from rest_framework.utils.urls import replace_query_param
 from conversations import events
 from conversations.api.base import RestView
 from conversations.api.history import read_history
+from conversations.api.message_serializers import AnswerQuery, HistoryQuery, HistorySerializer
+from conversations.api.order_serializers import SendSerializer
 from conversations.api.schema import LAST_EVENT_ID, MESSAGE, answer_responses, problems
 from conversations.api.sending import answer, order_of, send
-from conversations.api.serializers import AnswerQuery, HistoryQuery, HistorySerializer, SendSerializer
 from conversations.broadcast import conversation_topic, publish
 from conversations.conversations import clear_history
 from conversations.database import in_database

@@ -11,8 +11,8 @@ from rest_framework.response import Response
 
 from billing.prices import Rates, current_rates
 from conversations.api.base import RestView
+from conversations.api.model_serializers import ModelListSerializer
 from conversations.api.schema import problems
-from conversations.api.serializers import ModelListSerializer
 from conversations.choices import choose_profile
 from llm.profiles import Profile, list_profiles
 

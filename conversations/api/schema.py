@@ -8,8 +8,9 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
+from conversations.api.message_serializers import MessageSerializer
+from conversations.api.problem_serializers import ProblemSerializer
 from conversations.api.problems import CONTENT_TYPE, PROBLEMS
-from conversations.api.serializers import MessageSerializer, ProblemSerializer
 
 Responses = dict[Any, Any]
 

@@ -21,8 +21,8 @@ from rest_framework.response import Response
 from conversations import endings, events, turns
 from conversations.api.base import release_request_thread
 from conversations.api.history import Message, read_answer
+from conversations.api.message_serializers import MessageSerializer
 from conversations.api.problems import Problem
-from conversations.api.serializers import MessageSerializer
 from conversations.api.watching import Watch
 from conversations.counting import in_database_counted
 from conversations.database import in_database

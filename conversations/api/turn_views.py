@@ -13,16 +13,15 @@ from rest_framework.response import Response
 
 from conversations.api.base import RestView
 from conversations.api.history import Message, read_answer
-from conversations.api.schema import LAST_EVENT_ID, MESSAGE, answer_responses, problems
-from conversations.api.sending import Sent, answer, order_of, send
-from conversations.api.serializers import (
-    AnswerQuery,
+from conversations.api.message_serializers import AnswerQuery, MessageSerializer
+from conversations.api.order_serializers import (
     EditSerializer,
-    MessageSerializer,
     RegenerateSerializer,
     SwitchSerializer,
     VersionSerializer,
 )
+from conversations.api.schema import LAST_EVENT_ID, MESSAGE, answer_responses, problems
+from conversations.api.sending import Sent, answer, order_of, send
 from conversations.api.stopping import stop_and_wait
 from conversations.database import in_database
 from conversations.exceptions import NotFound
