@@ -62,6 +62,20 @@ def recent_requests(user_id: int, *, now: datetime | None = None) -> dict[int, L
     return {wish.budget_id: wish for wish in found}
 
 
+def requests_before(
+    before_id: int | None, *, user_id: int | None = None, state: str | None = None, limit: int
+) -> list[LimitRequest]:
+    """At most ``limit`` requests with their budgets, newest first; None: no bound."""
+    found = LimitRequest.objects.select_related("budget").order_by("-pk")
+    if before_id is not None:
+        found = found.filter(pk__lt=before_id)
+    if user_id is not None:
+        found = found.filter(user_id=user_id)
+    if state is not None:
+        found = found.filter(state=state)
+    return list(found[:limit])
+
+
 @dataclass(frozen=True, slots=True)
 class Suggestion:
     """What to ask for so that a refused call would be let through at its full length; a round figure."""

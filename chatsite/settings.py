@@ -294,6 +294,7 @@ SPECTACULAR_SETTINGS = {
     # The scripts and styles of the docs page come from this server.
     "ENUM_NAME_OVERRIDES": {
         "ContextPolicyEnum": "conversations.models.states.ContextPolicy",
+        "LimitRequestStateEnum": "billing.models.limit_request.RequestState",
         "StateEnum": "conversations.api.answer_serializers.ANSWER_STATES",
         "SummaryStateEnum": "conversations.models.summary.Summary.State",
     },

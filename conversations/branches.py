@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, QuerySet
 
 from conversations.exceptions import Conflict, NotFound
 from conversations.models import Conversation, Generation, Turn
@@ -25,14 +25,21 @@ BUSY = "An answer is being written here. Stop it or wait for its end, then switc
 
 def versions_of(turns: Sequence[Turn]) -> dict[uuid.UUID, list[uuid.UUID]]:
     """The versions of each turn's answer, oldest first, by the turn's row id; one query."""
-    continued = Generation.objects.filter(continues=OuterRef("pk"))
-    rows = (
-        Generation.objects.filter(turn__in=turns)
-        .exclude(Exists(continued))
-        .order_by("created_at", "pk")
-        .values_list("turn_id", "pk")
+    return _gathered(
+        _versions(turn.pk for turn in turns).order_by("created_at", "pk").values_list("turn_id", "pk")
     )
-    return _gathered(rows)
+
+
+def version_counts(turn_row_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, int]:
+    """How many versions each turn's answer has, by the turn's row id; one query."""
+    counted = _versions(turn_row_ids).values("turn").annotate(count=Count("pk"))
+    return dict(counted.values_list("turn", "count"))
+
+
+def _versions(turn_row_ids: Iterable[uuid.UUID]) -> QuerySet[Generation]:
+    """What is continued is a part of a version, and none itself."""
+    continued = Generation.objects.filter(continues=OuterRef("pk"))
+    return Generation.objects.filter(turn__in=list(turn_row_ids)).exclude(Exists(continued))
 
 
 def siblings_of(turns: Sequence[Turn]) -> dict[uuid.UUID, list[uuid.UUID]]:

@@ -1,15 +1,25 @@
-"""The rules of an order: which model, how warm, how long, which text."""
+"""The rules of an order: which model, how warm, how long, which text, what can be continued."""
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from django.conf import settings
 
 from conversations.exceptions import Invalid, Unavailable
-from conversations.models import Preferences
+from conversations.models import Generation, Preferences
 from llm.errors import UnknownModel
 from llm.profiles import Profile, default_model_id, get_profile
+
+Version = Literal["retry", "regenerate", "continue"]
+
+
+def require_continuable(chosen: Generation | None) -> Generation:
+    """The shown answer, with words that can be gone on from. Raises Invalid where there is none."""
+    if chosen is None or chosen.is_live or not chosen.text:
+        raise Invalid("nothing_to_continue", "There is no answer here to continue.")
+    return chosen
 
 
 def clean_text(text: str) -> str:

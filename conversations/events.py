@@ -103,5 +103,25 @@ def conversation_updated(conversation_id: uuid.UUID, change: str, **values: Any)
     }
 
 
+def turns_removed(
+    conversation_id: uuid.UUID, turn_ids: Sequence[uuid.UUID], head_turn_id: uuid.UUID | None
+) -> list[Event]:
+    """Questions that are gone and, where their branch was shown, the end of the one shown instead."""
+    told = [conversation_updated(conversation_id, "removed", turn_ids=[str(one) for one in turn_ids])]
+    if head_turn_id is not None:
+        told.append(branch_chosen(conversation_id, head_turn_id))
+    return told
+
+
+def branch_chosen(conversation_id: uuid.UUID, head_turn_id: uuid.UUID) -> Event:
+    return conversation_updated(conversation_id, "branch", head_turn_id=str(head_turn_id))
+
+
+def version_chosen(conversation_id: uuid.UUID, turn_id: uuid.UUID, generation_id: uuid.UUID) -> Event:
+    return conversation_updated(
+        conversation_id, "version", turn_id=str(turn_id), generation_id=str(generation_id)
+    )
+
+
 def error(code: str, detail: str) -> Event:
     return {"type": "error", "code": code, "detail": detail}

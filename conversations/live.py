@@ -18,6 +18,10 @@ import orjson
 Wake = Callable[[], None]
 
 
+def expected() -> None:
+    """A watcher in place of one that is about to come."""
+
+
 class LiveStream:
     """The deltas of one generation in its current epoch.
 

@@ -40,15 +40,9 @@ def judge_answer(request: HttpRequest, conversation_id: uuid.UUID, generation_id
 def delete_turn(request: HttpRequest, conversation_id: uuid.UUID, turn_id: uuid.UUID) -> HttpResponse:
     """Delete a question with its answers; other tabs take it off their pages."""
     removed = remove_turn(user_id=user_id_of(request), conversation_id=conversation_id, turn_id=turn_id)
-    told = [
-        events.conversation_updated(
-            conversation_id, "removed", turn_ids=[str(one) for one in removed.turn_ids]
-        )
-    ]
-    head = None if removed.head_turn_id is None else str(removed.head_turn_id)
-    if head is not None:
-        told.append(events.conversation_updated(conversation_id, "branch", head_turn_id=head))
+    told = events.turns_removed(conversation_id, removed.turn_ids, removed.head_turn_id)
     publish_from_thread(conversation_topic(conversation_id), *told)
+    head = None if removed.head_turn_id is None else str(removed.head_turn_id)
     return JsonResponse({"turn_ids": [str(one) for one in removed.turn_ids], "head_turn_id": head})
 
 

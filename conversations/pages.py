@@ -23,6 +23,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from conversations.export import export_response, to_page
 from conversations.forms import SignInForm, SignUpForm
 from conversations.models import Conversation, Generation, Preferences, Turn
+from conversations.preferences import change_preferences
 from conversations.rail import archived, search
 from conversations.sign_in import wait_seconds
 from conversations.thread_page import is_usable, page_context
@@ -165,7 +166,7 @@ def choose_model(request: HttpRequest, conversation_id: uuid.UUID) -> HttpRespon
 def set_preferences(request: HttpRequest) -> HttpResponse:
     """What a person wants on every device: ``titles`` 1 or 0."""
     wanted = request.POST.get("titles", "1") != "0"
-    Preferences.objects.update_or_create(user=_user(request), defaults={"makes_titles": wanted})
+    change_preferences(user_id=int(_user(request).pk), titles=wanted)
     return HttpResponse(status=204)
 
 

@@ -13,7 +13,7 @@ from billing.errors import BudgetExceeded
 from billing.holds import HoldRequest
 from billing.previews import Preview, preview_hold
 from billing.receipts import usd
-from conversations.choices import choose_length, choose_profile, clean_text
+from conversations.choices import Version, choose_length, choose_profile, clean_text, require_continuable
 from conversations.context import Context, ContextTooLong, History, build_context
 from conversations.events import iso
 from conversations.exceptions import Invalid
@@ -80,6 +80,7 @@ def preview_send(
     text: str,
     model: str = "",
     max_output_tokens: int | None = None,
+    history: bool = True,
 ) -> SendPreview:
     """Raises Invalid and Unavailable as the send would."""
     return preview_question(
@@ -88,6 +89,7 @@ def preview_send(
         text=clean_text(text),
         model=model,
         max_output_tokens=max_output_tokens,
+        history=history,
     )
 
 
@@ -98,21 +100,48 @@ def preview_question(
     text: str,
     model: str = "",
     max_output_tokens: int | None = None,
+    history: bool = True,
 ) -> SendPreview:
     """The same of a question that may still be empty."""
     profile = choose_profile(model, last=conversation.model, user_id=user_id)
     head = conversation.head_turn
     end_id, end_depth = (None, -1) if head is None else (head.pk, head.depth)
-    history = history_of(conversation.pk, end_id, end_depth)
-    return _preview(user_id, conversation, history, text, profile, max_output_tokens)
+    before = history_of(conversation.pk, end_id, end_depth) if history else History()
+    return _preview(user_id, conversation, before, text, profile, max_output_tokens)
 
 
-def preview_version(*, user_id: int, turn: Turn, model: str = "") -> SendPreview:
-    """What another version of this turn's answer would take; ``model`` empty: the one that was asked for."""
-    chosen = turn.chosen
-    asked = "" if chosen is None else chosen.asked_model or chosen.model
-    profile = choose_profile(model or asked, last=turn.conversation.model, user_id=user_id)
-    return _preview(user_id, turn.conversation, history_before(turn), turn.text, profile, None)
+def preview_version(
+    *,
+    user_id: int,
+    turn: Turn,
+    version: Version = "regenerate",
+    model: str = "",
+    max_output_tokens: int | None = None,
+    history: bool = True,
+) -> SendPreview:
+    """What another version of this turn's answer would take; ``model`` empty: the one that was asked for.
+
+    A retry and a continuation have their model already. Raises Invalid and Unavailable as ``start_version``.
+    """
+    chosen, partial_answer = turn.chosen, ""
+    if version == "continue":
+        chosen = require_continuable(chosen)
+        partial_answer, asked = chosen.answer_text(), chosen.model
+    else:
+        asked = "" if chosen is None else chosen.asked_model or chosen.model
+    if version == "regenerate":
+        asked = model or asked
+    profile = choose_profile(asked, last=turn.conversation.model, user_id=user_id)
+    before = history_before(turn) if history else History()
+    return _preview(
+        user_id,
+        turn.conversation,
+        before,
+        turn.text,
+        profile,
+        max_output_tokens,
+        partial_answer=partial_answer,
+    )
 
 
 def _preview(
@@ -122,6 +151,8 @@ def _preview(
     text: str,
     profile: Profile,
     max_output_tokens: int | None,
+    *,
+    partial_answer: str = "",
 ) -> SendPreview:
     wanted = choose_length(max_output_tokens, profile)
     try:
@@ -132,6 +163,7 @@ def _preview(
             profile=profile,
             temperature=None,
             max_output_tokens=wanted,
+            partial_answer=partial_answer,
         )
     except ContextTooLong as error:
         raise Invalid("context_too_long", "The message is too long for this model.") from error

@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 
 from conversations import frames, turns
+from conversations.choices import Version
 from conversations.queueing import Order, Started
 
 _ORDERED = {"text", "model", "temperature", "max_output_tokens", "history"}
-_VERSIONS: dict[type[frames.StartFrame], turns.Version] = {
+_VERSIONS: dict[type[frames.StartFrame], Version] = {
     frames.TurnRetry: "retry",
     frames.TurnContinue: "continue",
     frames.TurnRegenerate: "regenerate",

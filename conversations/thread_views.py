@@ -69,9 +69,7 @@ def choose_version(
     turn = branches.choose_version(
         user_id=user_id_of(request), conversation_id=conversation_id, generation_id=generation_id
     )
-    event = events.conversation_updated(
-        conversation_id, "version", turn_id=str(turn.turn_id), generation_id=str(generation_id)
-    )
+    event = events.version_chosen(conversation_id, turn.turn_id, generation_id)
     publish_from_thread(conversation_topic(conversation_id), event)
     return turn_response(Turn.objects.select_related("chosen").get(pk=turn.pk))
 
@@ -86,7 +84,7 @@ def choose_branch(request: HttpRequest, conversation_id: uuid.UUID, turn_id: uui
     conversation = Conversation.objects.select_related("head_turn").get(pk=conversation.pk)
     turns = answered_turns(conversation, last=TURNS_SHOWN)
     head = turns[-1].turn.turn_id
-    event = events.conversation_updated(conversation_id, "branch", head_turn_id=str(head))
+    event = events.branch_chosen(conversation_id, head)
     publish_from_thread(conversation_topic(conversation_id), event)
     ids = [one.turn.turn_id for one in turns]
     start = ids.index(turn_id) if turn_id in ids else 0

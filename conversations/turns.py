@@ -10,15 +10,15 @@ import functools
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal, ParamSpec
+from typing import ParamSpec
 
 from django.db import IntegrityError, transaction
 
 from billing.errors import BudgetExceeded
 from billing.holds import record_refusal
 from conversations import statements
-from conversations.choices import clean_text
-from conversations.exceptions import Conflict, Invalid, NotFound, Refusal
+from conversations.choices import Version, clean_text, require_continuable
+from conversations.exceptions import Conflict, NotFound, Refusal
 from conversations.history import history_before, history_of
 from conversations.models import Generation, Turn
 from conversations.models.ids import new_id
@@ -28,7 +28,6 @@ from llm.errors import UnknownModel
 from llm.estimate import InputEstimate
 from llm.profiles import get_profile
 
-Version = Literal["retry", "regenerate", "continue"]
 P = ParamSpec("P")
 
 
@@ -104,8 +103,8 @@ def start_version(
                 raise Conflict("id_conflict", "This generation id was used before for something else.")
             return started_before(turn, existing)
         chosen = turn.chosen
-        if version == "continue" and (chosen is None or chosen.is_live or not chosen.text):
-            raise Invalid("nothing_to_continue", "There is no answer here to continue.")
+        if version == "continue":
+            chosen = require_continuable(chosen)
         if version != "regenerate" and chosen is not None:
             # What was asked for is tried again; what has begun goes on with the model that wrote it.
             model = chosen.model if version == "continue" else chosen.asked_model or chosen.model

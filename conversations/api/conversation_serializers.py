@@ -85,7 +85,7 @@ class ConversationListQuery(serializers.Serializer[Any]):
 
 
 class ExportQuery(serializers.Serializer[Any]):
-    format = serializers.ChoiceField(choices=["json", "markdown"], default="json")
+    format = serializers.ChoiceField(choices=["json", "markdown", "html"], default="json")
 
 
 class StatusSerializer(serializers.Serializer[Any]):

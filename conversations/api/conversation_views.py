@@ -140,14 +140,15 @@ class ExportView(RestView):
                 OpenApiTypes.OBJECT, description="All wordings of all questions, all versions of answers."
             ),
             (200, "text/markdown"): OpenApiResponse(OpenApiTypes.STR, description="The branch shown."),
+            (200, "text/html"): OpenApiResponse(OpenApiTypes.STR, description="The same, as a page."),
             **problems("malformed", "not_found"),
         },
     )
     def get(self, request: Request, conversation_id: uuid.UUID) -> HttpResponse:
-        """The whole conversation as a file, in JSON or Markdown."""
+        """The whole conversation as a file in JSON, or the branch shown in Markdown or as an HTML page."""
         extension = self.read(ExportQuery, query=True)["format"]
         found = find_conversation(user_id=self.user.pk, conversation_id=conversation_id)
-        return export_response(found, "md" if extension == "markdown" else "json")
+        return export_response(found, {"markdown": "md"}.get(extension, extension))
 
 
 class StatusView(RestView):

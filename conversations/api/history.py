@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from conversations.branches import version_counts, versions_of
 from conversations.continuing import problem_of
 from conversations.exceptions import NotFound
 from conversations.markdown import to_html
@@ -80,6 +80,14 @@ def read_answer(generation_id: uuid.UUID, *, html: bool) -> Message:
     return _answers([generation], {generation.turn_id: generation.turn.turn_id}, html=html)[generation.pk]
 
 
+def read_versions(turn: Turn, *, html: bool) -> list[Message]:
+    """All versions of the answer to this question, oldest first; of a continued one the whole."""
+    ids = versions_of([turn]).get(turn.pk, [])
+    found = Generation.objects.in_bulk(ids)
+    answers = _answers([found[one] for one in ids], {turn.pk: turn.turn_id}, html=html)
+    return [answers[one] for one in ids]
+
+
 def messages_of(turns: Sequence[Turn], *, html: bool) -> list[Message]:
     chosen = [turn.chosen for turn in turns if turn.chosen is not None]
     answers = _answers(chosen, {turn.pk: turn.turn_id for turn in turns}, html=html)
@@ -95,13 +103,13 @@ def _answers(
     generations: Sequence[Generation], turn_ids: Mapping[uuid.UUID, uuid.UUID], *, html: bool
 ) -> dict[uuid.UUID, Message]:
     _load_continued(generations)
-    versions = Counter(Generation.objects.filter(turn__in=list(turn_ids)).values_list("turn", flat=True))
+    counted = version_counts(turn_ids)
     paid = receipts(generations)
     return {
         generation.pk: _answer(
             generation,
             turn_id=turn_ids[generation.turn_id],
-            versions=versions[generation.turn_id],
+            versions=counted.get(generation.turn_id, 0),
             receipt=paid.get(generation.pk),
             html=html,
         )

@@ -41,6 +41,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "not_found": (404, "No such thing"),
     "method_not_allowed": (405, "Method not allowed"),
     "confirm_required": (409, "This may bring a budget near its end"),
+    "already_decided": (409, "The request has been answered"),
     "not_waiting": (409, "The answer does not wait"),
     "conversation_busy": (409, "An answer is being written"),
     "summary_busy": (409, "The older messages are being summarised"),

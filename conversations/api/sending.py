@@ -29,7 +29,7 @@ from conversations.database import in_database
 from conversations.events import Event
 from conversations.exceptions import Refusal
 from conversations.launch import announce_start, launch
-from conversations.live import LiveStream
+from conversations.live import LiveStream, expected
 from conversations.models import Generation, State, WaitingReason
 from conversations.queueing import Order, Started
 from conversations.runtime import Runtime, get_runtime
@@ -56,6 +56,11 @@ class Sent:
     stream: LiveStream | None
     generation: Generation | None  # of a repeated send, as it is now
 
+    def __post_init__(self) -> None:
+        # Until somebody waits: a stream without a watcher is tidied away, and its end would reach nobody.
+        if self.stream is not None:
+            self.stream.watchers.add(expected)
+
 
 def order_of(request: Request, fields: dict[str, Any]) -> Order:
     """What is asked for. Only a page is asked to confirm: a program has its budgets for that."""
@@ -79,9 +84,9 @@ async def _send(verb: Callable[[], Started], user_id: int) -> Sent:
         raise
     runtime = get_runtime()
     if not started.replayed:
-        stream = launch(runtime, started)
+        sent = Sent(started, runtime, launch(runtime, started), None)
         await announce_start(started, user_id=user_id)
-        return Sent(started, runtime, stream, None)
+        return sent
     generation = await in_database(Generation.objects.select_related("turn").get, pk=started.generation_id)
     stream_or_none = await runtime.stream_of(generation) if generation.is_live else None
     return Sent(started, runtime, stream_or_none, generation)

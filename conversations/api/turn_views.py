@@ -23,6 +23,7 @@ from conversations.api.order_serializers import (
 from conversations.api.schema import LAST_EVENT_ID, MESSAGE, answer_responses, problems
 from conversations.api.sending import Sent, answer, order_of, send
 from conversations.api.stopping import stop_and_wait
+from conversations.choices import Version
 from conversations.database import in_database
 from conversations.exceptions import NotFound
 from conversations.launch import schedule, switch
@@ -30,7 +31,7 @@ from conversations.models import Generation, Turn
 from conversations.models.ids import new_id
 from conversations.queueing import Started
 from conversations.runtime import get_runtime
-from conversations.turns import Version, edit_turn, start_version, started_before
+from conversations.turns import edit_turn, start_version, started_before
 
 TAGS = ["turns"]
 

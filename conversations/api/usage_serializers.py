@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from billing.entry_lists import LARGEST_PAGE
@@ -70,12 +70,6 @@ class EntriesQuery(_Query):
     estimated = serializers.BooleanField(required=False, allow_null=True, default=None)
     cursor = serializers.CharField(required=False, default="", max_length=80)
     limit = serializers.IntegerField(default=ENTRIES_DEFAULT, min_value=1, max_value=LARGEST_PAGE)
-
-
-class BudgetsQuery(serializers.Serializer[Any]):
-    user = serializers.IntegerField(
-        required=False, min_value=0, max_value=ID_LIMIT, help_text="Needs the permission."
-    )
 
 
 class SumsSerializer(serializers.Serializer[Any]):
@@ -216,38 +210,3 @@ class EntrySerializer(serializers.Serializer[Any]):
 class EntryListSerializer(serializers.Serializer[Any]):
     next = serializers.URLField(allow_null=True, help_text="The next page; null on the last one.")
     results = EntrySerializer(many=True)
-
-
-@extend_schema_field({"oneOf": [{"type": "integer"}, {"type": "string"}]})
-class AmountField(serializers.Field[Any, Any, Any, Any]):
-    """Tokens, or US dollars as a decimal string."""
-
-    def to_representation(self, value: Any) -> Any:
-        return value
-
-
-class ForecastSerializer(serializers.Serializer[Any]):
-    outlook = serializers.ChoiceField(("unlimited", "used_up", "unknown", "lasts", "runs_out"))
-    empty_at = serializers.DateTimeField(allow_null=True, help_text="When it runs out at this pace.")
-    percent = serializers.IntegerField(allow_null=True, help_text="Where it stands at its reset.")
-
-
-class BudgetSerializer(serializers.Serializer[Any]):
-    id = serializers.IntegerField()
-    scope = serializers.ChoiceField(("user", "own", "group", "everyone"))
-    unit = serializers.ChoiceField(("tokens", "usd"))
-    period = serializers.ChoiceField(("none", "day", "week", "month"))
-    model = serializers.CharField(allow_null=True, help_text="Null: all models together.")
-    hard = serializers.BooleanField(help_text="False: it only warns.")
-    used = AmountField()
-    held = AmountField(help_text="For answers in progress.")
-    limit = AmountField()
-    remaining = AmountField()
-    percent = serializers.IntegerField()
-    level = serializers.ChoiceField(("ok", "75", "90", "100"))
-    resets_at = serializers.DateTimeField(allow_null=True)
-    forecast = ForecastSerializer()
-
-
-class BudgetListSerializer(serializers.Serializer[Any]):
-    results = BudgetSerializer(many=True, help_text="The tightest first.")

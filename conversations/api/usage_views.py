@@ -1,4 +1,4 @@
-"""The doors on usage: sums, entries, budgets. Only rollups and entries are read."""
+"""The doors on usage: sums and entries. Only rollups and entries are read."""
 
 from __future__ import annotations
 
@@ -17,22 +17,18 @@ from billing.accounts import payer
 from billing.entry_lists import EntriesAsked, entries_page
 from billing.errors import InvalidAmount
 from billing.periods import local_day
-from billing.receipts import usd
 from billing.usage_queries import Asked, UsageRow
 from conversations.api.base import RestView
 from conversations.api.problems import Problem
 from conversations.api.schema import problems
 from conversations.api.usage_serializers import (
     ROWS_LIMIT,
-    BudgetListSerializer,
-    BudgetsQuery,
     EntriesQuery,
     EntryListSerializer,
     UsageQuery,
     UsageSerializer,
     UsageSummarySerializer,
 )
-from conversations.usage.budget_rows import BudgetRow, budget_rows
 
 TAGS = ["usage"]
 SEE_ALL = "billing.view_usagerollup"
@@ -95,28 +91,7 @@ class EntriesView(RestView):
         return Response(EntryListSerializer({"next": following, "results": page.entries}).data)
 
 
-class BudgetsView(RestView):
-    @extend_schema(
-        operation_id="list_budgets",
-        tags=["budgets"],
-        parameters=[BudgetsQuery],
-        responses={200: BudgetListSerializer, **REFUSED},
-    )
-    def get(self, request: Request) -> Response:
-        """The limited budgets that you meet, with what is left and how long it lasts at this pace."""
-        fields = self.read(BudgetsQuery, query=True)
-        user_id = self.user.pk
-        if "user" in fields:
-            _must_see_all(self.user)
-            if not User.objects.filter(pk=fields["user"]).exists():
-                raise Problem("not_found", "There is no such user.")
-            user_id = fields["user"]
-        now = timezone.now()
-        rows = budget_rows(user_id=user_id, zone=payer(user_id, now=now).timezone, now=now)
-        return Response(BudgetListSerializer({"results": [_budget(row) for row in rows]}).data)
-
-
-def _must_see_all(user: User) -> None:
+def must_see_all(user: User) -> None:
     if not user.has_perm(SEE_ALL):
         raise Problem("permission_denied", "You may see your own usage only.")
 
@@ -126,7 +101,7 @@ def _whose(user: User, fields: dict[str, Any]) -> dict[str, Any]:
     others = {"user_id": fields.get("user"), "group_id": fields.get("group")}
     asks_for_all = fields["scope"] == "all" or fields.get("group_by") in ("user", "group")
     if asks_for_all or any(one is not None for one in others.values()):
-        _must_see_all(user)
+        must_see_all(user)
         return others
     return {"user_id": user.pk, "group_id": None}
 
@@ -174,27 +149,3 @@ def usage_rows(asked: Asked, fields: dict[str, Any]) -> list[UsageRow]:
     if group_by in STEPS:
         return usage_queries.series(asked, group_by)
     return usage_queries.by(asked, group_by, limit=fields.get("limit", ROWS_LIMIT))
-
-
-def _budget(row: BudgetRow) -> dict[str, Any]:
-    meter = row.meter
-
-    def amount(units: int | None) -> int | str | None:
-        return usd(units) if meter.is_money else units
-
-    return {
-        "id": meter.budget_id,
-        "scope": meter.scope,
-        "unit": "usd" if meter.is_money else "tokens",
-        "period": meter.period,
-        "model": meter.model,
-        "hard": meter.hard,
-        "used": amount(meter.used),
-        "held": amount(meter.held),
-        "limit": amount(meter.limit),
-        "remaining": amount(meter.remaining),
-        "percent": meter.percent,
-        "level": meter.level,
-        "resets_at": meter.resets_at,
-        "forecast": row.forecast,
-    }

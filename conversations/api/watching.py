@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from conversations.broadcast import PROCESS_ID, conversation_topic, listen, unlisten
 from conversations.events import Event
-from conversations.live import Attachment, LiveStream
+from conversations.live import Attachment, LiveStream, expected
 from conversations.models import WaitingReason
 from conversations.runtime import Runtime
 
@@ -42,6 +42,7 @@ class Watch:
 
     async def __aenter__(self) -> Self:
         self._stream.watchers.add(self._wake.set)
+        self._stream.watchers.discard(expected)
         listen(self._topic, self._on_event)
         if self._stream.waiting is not None:
             self._on_event(self._stream.waiting)  # it was announced before there was anybody to hear

@@ -12,6 +12,7 @@ import pytest
 from pytest_django import Settings
 
 from billing.models import LedgerEntry
+from conversations.api import sending
 from conversations.database import in_database
 from conversations.models import Conversation, Generation, Turn
 from conversations.runtime import get_runtime
@@ -202,3 +203,16 @@ async def _until(condition: Any) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+async def test_it_hears_the_end_where_streams_were_tidied_before_it_waited(
+    conversation: Conversation, rest: Rest, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    async def tidy(*_: object, **__: object) -> None:
+        await get_runtime()._reconcile()
+
+    monkeypatch.setattr(sending, "announce_start", tidy)
+    settings.SEND_DEADLINE_SECONDS = 10.0
+    body = {"text": "Hello", "model": "demo:0-3-0"}
+    response = await rest.post(f"conversations/{conversation.pk}/messages/", body)
+    assert (response.status_code, response.json().get("state")) == (200, "completed")
