@@ -93,8 +93,8 @@ def fill(route: str, objects: Ids) -> str:
     return route
 
 
-def let_it_wait(generation_id: uuid.UUID) -> None:
-    Generation.objects.filter(pk=generation_id).update(
+def let_it_wait(generation_id: uuid.UUID | int) -> None:
+    Generation.objects.filter(pk=str(generation_id)).update(
         state=State.WAITING,
         text="",
         waiting_reason=WaitingReason.CHOICE,
