@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.contrib.auth.forms import AuthenticationForm, UserCreationForm
+from django.contrib.auth import authenticate
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, UserCreationForm
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 
 from conversations.sign_in import wait_seconds, wait_text
 
@@ -15,6 +18,10 @@ if TYPE_CHECKING:
     _UserForm = UserCreationForm[User]
 else:
     _UserForm = UserCreationForm  # generic for the type checker alone
+
+NAME_HELP = "Letters, digits and @ . + - _"
+STRENGTH_HELP = "At least 8 characters, not only digits, not a common one."
+NOT_ALIKE = "The two passwords are not the same."
 
 
 class LimitedForm(AuthenticationForm):
@@ -47,15 +54,65 @@ class SignInForm(LimitedForm):
 
 
 class SignUpForm(_UserForm):
+    error_messages = {**UserCreationForm.error_messages, "password_mismatch": NOT_ALIKE}
+
     class Meta:
         model = User
         fields = ("username",)
         labels = {"username": "Name"}
+        error_messages = {
+            "username": {
+                "unique": "This name is taken. Choose another one.",
+                "invalid": "A name has letters, digits and @ . + - _ alone.",
+            }
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.label_suffix = ""
-        self.fields["username"].help_text = "Letters, digits and @ . + - _"
-        self.fields["password1"].help_text = "At least 8 characters, not only digits, not a common one."
+        self.fields["username"].help_text = NAME_HELP
+        self.fields["password1"].help_text = STRENGTH_HELP
         self.fields["password2"].help_text = ""
         self.fields["password2"].label = "Password again"
+
+
+class NewPasswordForm(PasswordChangeForm):
+    """Tries at the present password count like tries to sign in."""
+
+    error_messages = {
+        **PasswordChangeForm.error_messages,
+        "password_mismatch": NOT_ALIKE,
+        "password_incorrect": "This is not your present password.",
+    }
+
+    def __init__(self, user: User, *args: Any, request: HttpRequest | None = None, **kwargs: Any) -> None:
+        super().__init__(user, *args, **kwargs)
+        self.request = request
+        self.label_suffix = ""
+        words = {
+            "old_password": "Present password",
+            "new_password1": "New password",
+            "new_password2": "New password again",
+        }
+        for name, label in words.items():
+            self.fields[name].label = label
+            self.fields[name].help_text = ""
+        self.fields["new_password1"].help_text = STRENGTH_HELP
+        self.fields["old_password"].widget.attrs.pop("autofocus", None)
+
+    def clean_old_password(self) -> str:
+        given: str = self.cleaned_data["old_password"]
+        if authenticate(self.request, username=self.user.get_username(), password=given) is None:
+            if seconds := wait_seconds(self.request):
+                raise ValidationError(wait_text(seconds), code="too_many_tries")
+            raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        return given
+
+
+class ApiKeyForm(forms.Form):
+    name = forms.CharField(max_length=100, label="What is it for?")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.label_suffix = ""
+        self.fields["name"].widget.attrs.update(placeholder="laptop", autocomplete="off", id="key-name")

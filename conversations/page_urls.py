@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from conversations import context_page, message_views, pages, plain_send, thread_views
+from conversations import account_pages, context_page, message_views, pages, plain_send, thread_views
 from conversations.usage import pages as usage_pages
 
 urlpatterns = [
@@ -12,6 +12,10 @@ urlpatterns = [
     path("login/", pages.SignIn.as_view(), name="login"),
     path("logout/", pages.SignOut.as_view(), name="logout"),
     path("signup/", pages.sign_up, name="signup"),
+    path("account/", account_pages.account, name="account"),
+    path("account/password/", account_pages.change_password, name="change_password"),
+    path("account/keys/", account_pages.make_key, name="make_key"),
+    path("account/keys/<uuid:key_id>/revoke/", account_pages.revoke_key, name="revoke_key"),
     path("preferences/", pages.set_preferences, name="set_preferences"),
     path("search/", pages.search_conversations, name="search_conversations"),
     path("ask/", plain_send.send_plainly, name="send_plainly"),
