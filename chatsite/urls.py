@@ -10,6 +10,8 @@ from conversations.forms import AdminSignInForm
 
 admin.site.login_form = AdminSignInForm
 admin.site.site_header = admin.site.site_title = "Chatsite administration"
+admin.site.index_title = "Administration"
+admin.site.site_url = "/"
 
 urlpatterns = [
     path("admin/", admin.site.urls),

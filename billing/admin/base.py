@@ -11,6 +11,8 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
+from billing.admin.people import numbers_named
+
 COUNTED_AT_MOST = 10_000
 
 if TYPE_CHECKING:  # generic for the type checker only
@@ -55,7 +57,7 @@ class FactAdmin(_ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """An exact number or UUID in one of the searched columns; anything else finds nothing."""
+        """An exact number, UUID or name in one of the searched columns; anything else finds nothing."""
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -67,7 +69,9 @@ class FactAdmin(_ModelAdmin):
             try:
                 key = UUID(term)
             except ValueError:
-                return queryset.none(), False
+                if "user_id" not in self.search_numbers:
+                    return queryset.none(), False
+                return queryset.filter(user_id__in=numbers_named(term)), False
             for column in self.search_uuids:
                 wanted |= Q(**{column: key})
         return queryset.filter(wanted), False

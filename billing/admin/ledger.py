@@ -13,6 +13,8 @@ from django.utils import timezone
 
 from billing import entries
 from billing.admin.base import FactAdmin
+from billing.admin.people import NamesPeople
+from billing.amounts import amount_words
 from billing.errors import InvalidAmount
 from billing.literals import Literal, literals
 from billing.models import Bucket, BudgetEvent, EntryKind, Hold, HoldLine, HoldState, LedgerEntry, Posting
@@ -62,10 +64,12 @@ class AliveFilter(admin.SimpleListFilter):
 
 
 @admin.register(LedgerEntry)
-class LedgerEntryAdmin(FactAdmin):
-    list_display = ["created_at", "kind", "user_id", "model", "tokens", "cost", "bearer", "estimated", "id"]
+class LedgerEntryAdmin(NamesPeople, FactAdmin):
+    list_display = ["created_at", "kind", "person", "model", "tokens", "cost", "bearer", "estimated", "id"]
     list_filter = [SinceFilter, CorrectionsFilter]
-    search_help_text = "A user's number; or the id of an entry, a hold, a conversation or a generation."
+    search_help_text = (
+        "A user's name or number; or the id of an entry, a hold, a conversation or a generation."
+    )
     search_numbers = ("user_id",)
     search_uuids = ("id", "hold_id", "conversation_id", "generation_id")
     list_select_related = False
@@ -106,11 +110,11 @@ class LedgerEntryAdmin(FactAdmin):
 
 
 @admin.register(Hold)
-class HoldAdmin(FactAdmin):
+class HoldAdmin(NamesPeople, FactAdmin):
     list_display = [
         "created_at",
         "state",
-        "user_id",
+        "person",
         "model",
         "purpose",
         "attempt",
@@ -130,7 +134,9 @@ class HoldAdmin(FactAdmin):
     @admin.display(description="takes")
     def takes(self, hold: Hold) -> str:
         lines = HoldLine.objects.filter(hold=hold).select_related("bucket__budget")
-        return "; ".join(f"{line.amount:,} {line.bucket.unit} of [{line.bucket.budget}]" for line in lines)
+        return "; ".join(
+            f"{amount_words(line.bucket.unit, line.amount)} of [{line.bucket.budget}]" for line in lines
+        )
 
 
 @admin.register(Bucket)

@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
+from billing.amounts import amount_words
 from billing.errors import InvalidAmount
 from billing.models import PriceVersion
 from billing.prices import TierPrice, check_price, picousd_from_usd_per_million, set_price
@@ -24,6 +25,11 @@ _RATES = ("input", "output", "cache_read", "cache_write", "thinking")
 
 def _usd(label: str, required: bool = False) -> forms.CharField:
     return forms.CharField(label=f"{label}, USD per million tokens", required=required, max_length=20)
+
+
+def _dollars(picousd: int) -> str:
+    """Pico-USD per token, which are millionths of a dollar per million tokens."""
+    return amount_words("nanousd", picousd * 1_000)
 
 
 class PriceForm(_Form):
@@ -67,13 +73,21 @@ class PriceVersionAdmin(_ModelAdmin):
         "valid_from",
         "valid_to",
         "above_input_tokens",
-        "input_picousd",
-        "output_picousd",
+        "input_usd",
+        "output_usd",
         "source",
     ]
     search_fields = ["=model"]
     search_help_text = "A model's whole name, as gemini:gemini-2.5-flash."
     show_full_result_count = False
+
+    @admin.display(description="input, $ per million", ordering="input_picousd")
+    def input_usd(self, row: PriceVersion) -> str:
+        return _dollars(row.input_picousd)
+
+    @admin.display(description="output, $ per million", ordering="output_picousd")
+    def output_usd(self, row: PriceVersion) -> str:
+        return _dollars(row.output_picousd)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -15,12 +15,9 @@ from django.utils.safestring import SafeString
 
 from billing import limit_requests
 from billing.admin.base import FactAdmin
-from billing.models import LimitRequest, RequestState, Unit
-from billing.receipts import usd
-
-
-def _amount(unit: str, units: int) -> str:
-    return f"${usd(units)}" if unit == Unit.NANOUSD else f"{units:,} tokens"
+from billing.admin.people import NamesPeople
+from billing.amounts import amount_words
+from billing.models import LimitRequest, RequestState
 
 
 def _admin(request: HttpRequest) -> int:
@@ -30,12 +27,12 @@ def _admin(request: HttpRequest) -> int:
 
 
 @admin.register(LimitRequest)
-class LimitRequestAdmin(FactAdmin):
-    list_display = ["created_at", "user_id", "has", "wants", "per", "reason", "state", "answer"]
+class LimitRequestAdmin(NamesPeople, FactAdmin):
+    list_display = ["created_at", "person", "has", "wants", "per", "reason", "state", "answer"]
     list_filter = ["state"]
     list_select_related = ["budget"]
     ordering = ["-pk"]
-    search_help_text = "A user's number."
+    search_help_text = "A user's name or number."
     search_numbers = ("user_id",)
     actions = ["approve_selected", "decline_selected"]
 
@@ -45,11 +42,11 @@ class LimitRequestAdmin(FactAdmin):
 
     @admin.display(description="has")
     def has(self, wish: LimitRequest) -> str:
-        return _amount(wish.budget.unit, wish.limit_units)
+        return amount_words(wish.budget.unit, wish.limit_units)
 
     @admin.display(description="wants")
     def wants(self, wish: LimitRequest) -> str:
-        return _amount(wish.budget.unit, wish.wanted_units)
+        return amount_words(wish.budget.unit, wish.wanted_units)
 
     @admin.display(description="per")
     def per(self, wish: LimitRequest) -> str:

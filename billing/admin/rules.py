@@ -11,8 +11,20 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from billing import accounts, budgets, grants, plans
+from billing.admin.people import NamesPeople, PersonField, names_of, number_of, numbers_like
+from billing.amounts import amount_words, plain_amount, read_amount
 from billing.errors import InvalidAmount
-from billing.models import Account, BillingGroup, Budget, Grant, GroupMember, Plan, PlanBudget, ScopeKind
+from billing.models import (
+    Account,
+    BillingGroup,
+    Budget,
+    Grant,
+    GroupMember,
+    Plan,
+    PlanBudget,
+    ScopeKind,
+    Unit,
+)
 from billing.periods import check_timezone
 
 if TYPE_CHECKING:  # generic for the type checker only
@@ -20,29 +32,96 @@ if TYPE_CHECKING:  # generic for the type checker only
     _TabularInline = admin.TabularInline[Any, Any]
     _BudgetForm = forms.ModelForm[Budget]
     _AccountForm = forms.ModelForm[Account]
+    _PlanBudgetForm = forms.ModelForm[PlanBudget]
+    _MemberForm = forms.ModelForm[GroupMember]
+    _GrantForm = forms.ModelForm[Grant]
 else:
     _ModelAdmin = admin.ModelAdmin
     _TabularInline = admin.TabularInline
-    _BudgetForm = _AccountForm = forms.ModelForm
+    _BudgetForm = _AccountForm = _PlanBudgetForm = _MemberForm = _GrantForm = forms.ModelForm
+
+
+UNITS = [(Unit.TOKENS.value, "tokens"), (Unit.NANOUSD.value, "US dollars")]
+HARD_HELP = "Refuses what would go over it. Not ticked: only warns."
+WARNS_HELP = "Percentages at which the person is warned."
+
+
+class AmountField(forms.CharField):
+    """Tokens or dollars as people write them; ``read`` makes units of them, once the unit is known."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        given = {"label": "limit", "max_length": 40, "required": False, **kwargs}
+        given.setdefault("help_text", "Tokens or US dollars, such as 50,000 or 4.50; empty: unlimited.")
+        super().__init__(**given)
+
+    @staticmethod
+    def read(text: str, unit: str) -> int | None:
+        return read_amount(text, unit) if text else None
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed("" if initial is None else str(initial), data)
+
+
+class PlanBudgetForm(_PlanBudgetForm):
+    unit = forms.ChoiceField(choices=UNITS)
+    limit_units = AmountField()
+
+    class Meta:
+        model = PlanBudget
+        fields = ["unit", "limit_units", "period", "model", "hard", "thresholds"]
+        labels = {"thresholds": "warns at, %"}
+        widgets = {"thresholds": forms.TextInput}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        show_amount(self, "limit_units", self.instance.unit)
+
+    def clean(self) -> dict[str, Any]:
+        return take_amount(self, super().clean() or self.cleaned_data, "limit_units", self.instance.unit)
+
+
+def show_amount(form: Any, name: str, unit: str) -> None:
+    if isinstance(units := form.initial.get(name), int):
+        form.initial[name] = plain_amount(unit, units)
+
+
+def take_amount(form: Any, cleaned: dict[str, Any], name: str, unit: str) -> dict[str, Any]:
+    if name in cleaned:
+        try:
+            cleaned[name] = AmountField.read(cleaned[name], cleaned.get("unit") or unit)
+        except InvalidAmount as error:
+            form.add_error(name, f"{error}.")
+    return cleaned
 
 
 class PlanBudgetInline(_TabularInline):
     model = PlanBudget
+    form = PlanBudgetForm
     extra = 0
+    verbose_name_plural = "budgets that each person of the plan gets"
 
 
 @admin.register(Plan)
 class PlanAdmin(_ModelAdmin):
-    list_display = ["label", "name", "position"]
+    list_display = ["label", "name", "gives", "position"]
+
+    @admin.display(description="gives each person")
+    def gives(self, plan: Plan) -> str:
+        return "; ".join(str(rule) for rule in plan.budgets.all()) or "nothing limits them"
+
     inlines = [PlanBudgetInline]
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         count = plans.sync_plan(form.instance)
-        self.message_user(request, f"The plan's budgets now hold for its {count} users.")
+        self.message_user(
+            request, f"The plan's budgets now hold for its {count} {'person' if count == 1 else 'people'}."
+        )
 
 
 class AccountForm(_AccountForm):
+    user_id = PersonField()
+
     class Meta:
         model = Account
         fields = ["user_id", "plan", "timezone"]
@@ -55,16 +134,28 @@ class AccountForm(_AccountForm):
 
 
 @admin.register(Account)
-class AccountAdmin(_ModelAdmin):
+class AccountAdmin(NamesPeople):
     form = AccountForm
-    list_display = ["user_id", "plan", "timezone"]
+    list_display = ["person", "plan", "timezone"]
     list_select_related = ["plan"]
     list_filter = ["plan"]
     search_fields = ["=user_id"]
+    search_help_text = "A name or its beginning."
     show_full_result_count = False
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ["person" if obj else "user_id", "plan", "timezone"]
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return ["user_id"] if obj else []
+        return ["person", "user_id"] if obj else []
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Account], search_term: str
+    ) -> tuple[QuerySet[Account], bool]:
+        found, doubled = super().get_search_results(request, queryset, search_term)
+        if term := search_term.strip():
+            found |= queryset.filter(user_id__in=numbers_like(term))
+        return found, doubled
 
     def save_model(self, request: HttpRequest, obj: Account, form: Any, change: bool) -> None:
         accounts.set_plan(user_id=obj.user_id, plan=obj.plan.name)
@@ -76,9 +167,19 @@ class AccountAdmin(_ModelAdmin):
         return False
 
 
+class GroupMemberForm(_MemberForm):
+    user_id = PersonField()
+
+    class Meta:
+        model = GroupMember
+        fields = ["user_id"]
+
+
 class GroupMemberInline(_TabularInline):
     model = GroupMember
+    form = GroupMemberForm
     extra = 0
+    verbose_name_plural = "members: a person is in one group at most"
 
 
 @admin.register(BillingGroup)
@@ -91,18 +192,40 @@ class BillingGroupAdmin(_ModelAdmin):
         return False
 
 
+_REST = ["hard", "timezone", "thresholds"]
 _KEY_FIELDS = ["scope_kind", "scope_id", "model", "unit", "period"]
 
 
 class BudgetForm(_BudgetForm):
+    scope_id = forms.CharField(
+        label="name",
+        max_length=150,
+        required=False,
+        help_text="The person's or the group's name, or a conversation's id; empty for everyone together.",
+    )
+    unit = forms.ChoiceField(choices=UNITS)
+    limit_units = AmountField()
+
     class Meta:
         model = Budget
-        fields = [*_KEY_FIELDS, "limit_units", "hard", "timezone", "thresholds"]
-        help_texts = {
-            "scope_id": "A user's or group's number, a conversation's UUID; empty for everyone.",
-            "model": "provider:name; empty = all models.",
-            "limit_units": "Tokens or nano-USD ($1 = 1,000,000,000); empty = unlimited.",
+        fields = ["scope_kind", "scope_id", "unit", "limit_units", "period", "model", *_REST]
+        labels = {
+            "scope_kind": "limits",
+            "hard": "hard",
+            "timezone": "time zone",
+            "thresholds": "warns at, %",
         }
+        help_texts = {
+            "model": "Such as openai:gpt-4o-mini; empty: all models together.",
+            "hard": HARD_HELP,
+            "timezone": "Where its days begin.",
+            "thresholds": WARNS_HELP,
+        }
+        widgets = {"thresholds": forms.TextInput}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        show_amount(self, "limit_units", self.instance.unit)
 
     def _get_validation_exclusions(self) -> set[str]:
         """A budget with this key is not an error but the one to be set; the verb checks the rest."""
@@ -110,13 +233,30 @@ class BudgetForm(_BudgetForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
+        take_amount(self, cleaned, "limit_units", self.instance.unit)
         if self.errors:
             return cleaned
+        if "scope_id" in cleaned:
+            cleaned["scope_id"] = _number(cleaned["scope_kind"], cleaned["scope_id"])
         try:
             budgets.check_budget(**_arguments({**_key_of(self.instance), **cleaned}))
         except InvalidAmount as error:
             raise forms.ValidationError(str(error)) from None
         return cleaned
+
+
+def _number(scope: str, name: str) -> str:
+    """Of the person or the group with this name; anything else as it is, for the verb to judge."""
+    if not name or name.isdigit():
+        return name
+    if scope in (ScopeKind.USER, ScopeKind.OWN):
+        return str(number_of(name))
+    if scope == ScopeKind.GROUP:
+        found = BillingGroup.objects.filter(name=name).first()
+        if found is None:
+            raise forms.ValidationError(f"There is no billing group {name!r}.")
+        return str(found.pk)
+    return name
 
 
 def _key_of(budget: Budget) -> dict[str, Any]:
@@ -149,23 +289,65 @@ def _arguments(values: dict[str, Any]) -> dict[str, Any]:
 
 
 @admin.register(Budget)
-class BudgetAdmin(_ModelAdmin):
+class BudgetAdmin(NamesPeople):
     form = BudgetForm
-    list_display = ["__str__", "model", "hard", "source", "timezone", "valid_to"]
+    list_display = ["person", "limit", "per", "model", "hard", "source", "timezone", "closed"]
     list_filter = ["scope_kind", "unit", "period", "source"]
     search_fields = ["=scope_id"]
-    search_help_text = "A user's or group's number, or a conversation's UUID."
+    search_help_text = "A person's name or its beginning; a group's number; a conversation's id."
     show_full_result_count = False
     actions = ["close"]
 
+    def person_number(self, row: Budget) -> int | None:
+        return int(row.scope_id) if row.scope_kind in (ScopeKind.USER, ScopeKind.OWN) else None
+
+    @admin.display(description="limits", ordering="scope_id")
+    def person(self, row: Budget) -> str:
+        if self.person_number(row) is None:
+            return f"{row.get_scope_kind_display()} {row.scope_id}".strip()
+        own = " (own limit)" if row.scope_kind == ScopeKind.OWN else ""
+        name = getattr(row, "person_name", None) or names_of([int(row.scope_id)]).get(int(row.scope_id))
+        return f"{name or f'user {row.scope_id}'}{own}"
+
+    @admin.display(description="to", ordering="limit_units")
+    def limit(self, row: Budget) -> str:
+        return amount_words(row.unit, row.limit_units)
+
+    @admin.display(description="per", ordering="period")
+    def per(self, row: Budget) -> str:
+        return row.get_period_display()
+
+    @admin.display(description="counts")
+    def counts(self, row: Budget) -> str:
+        return dict(UNITS)[row.unit]
+
+    @admin.display(description="closed", ordering="valid_to")
+    def closed(self, row: Budget) -> str:
+        return f"{row.valid_to:%Y-%m-%d}" if row.valid_to else ""
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Budget], search_term: str
+    ) -> tuple[QuerySet[Budget], bool]:
+        found, doubled = super().get_search_results(request, queryset, search_term)
+        if term := search_term.strip():
+            numbers = [str(number) for number in numbers_like(term)]
+            found |= queryset.filter(
+                scope_kind__in=[ScopeKind.USER.value, ScopeKind.OWN.value], scope_id__in=numbers
+            )
+        return found, doubled
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        key = ["person", "counts", "limit_units", "per"] if obj else list(BudgetForm.Meta.fields[:5])
+        return [*key, "model", *_REST]
+
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        return _KEY_FIELDS if obj else []
+        return [*_KEY_FIELDS, "person", "counts", "per"] if obj else []
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def save_model(self, request: HttpRequest, obj: Budget, form: Any, change: bool) -> None:
-        values = {name: getattr(obj, name) for name in BudgetForm.Meta.fields}
+        values = {name: getattr(obj, name) for name in [*_KEY_FIELDS, "limit_units", *_REST]}
         obj.pk = budgets.set_budget(**_arguments(values)).pk
         obj.refresh_from_db()
 
@@ -176,13 +358,35 @@ class BudgetAdmin(_ModelAdmin):
         self.message_user(request, "Closed. What a plan brings has come back.", messages.SUCCESS)
 
 
+class GrantForm(_GrantForm):
+    granted_units = AmountField(label="how much", required=True, help_text="Tokens or US dollars.")
+
+    class Meta:
+        model = Grant
+        fields = ["budget", "granted_units", "expires_at", "priority"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        budget = cleaned.get("budget")
+        return take_amount(self, cleaned, "granted_units", budget.unit) if budget else cleaned
+
+
 @admin.register(Grant)
 class GrantAdmin(_ModelAdmin):
-    list_display = ["created_at", "budget", "granted_units", "remaining_units", "expires_at"]
+    form = GrantForm
+    list_display = ["created_at", "budget", "granted", "remaining", "expires_at"]
     list_select_related = ["budget"]
     fields = ["budget", "granted_units", "expires_at", "priority"]
     raw_id_fields = ["budget"]
     show_full_result_count = False
+
+    @admin.display(description="granted")
+    def granted(self, row: Grant) -> str:
+        return amount_words(row.budget.unit, row.granted_units)
+
+    @admin.display(description="remaining")
+    def remaining(self, row: Grant) -> str:
+        return amount_words(row.budget.unit, row.remaining_units)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

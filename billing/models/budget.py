@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce
 
+from billing.amounts import amount_words
+
 # One billion dollars in nano-USD, and more tokens than anybody will see: sums stay far inside 64 bits.
 MAX_LIMIT_UNITS = 10**18
 
@@ -96,9 +98,9 @@ class Budget(models.Model):
         ]
 
     def __str__(self) -> str:
-        limit = "unlimited" if self.limit_units is None else f"{self.limit_units:,}"
         scope = f"{self.scope_kind} {self.scope_id}".strip()
-        return f"{scope}: {limit} {self.unit} per {self.period}"
+        per = "in total" if self.period == Period.NONE else f"per {self.period}"
+        return f"{scope}: {amount_words(self.unit, self.limit_units)} {per}"
 
 
 class BudgetEvent(models.Model):

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Coalesce
 
+from billing.amounts import amount_words
 from billing.models.budget import MAX_LIMIT_UNITS, Period, Unit, default_thresholds
 
 
@@ -49,5 +50,5 @@ class PlanBudget(models.Model):
         ]
 
     def __str__(self) -> str:
-        limit = "unlimited" if self.limit_units is None else f"{self.limit_units:,}"
-        return f"{self.plan_id}: {limit} {self.unit} per {self.period}"
+        per = "in total" if self.period == Period.NONE else f"per {self.period}"
+        return f"{amount_words(self.unit, self.limit_units)} {per}"

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
 
+from billing.amounts import read_amount as read_amount
 from billing.budgets import Meter, meters
-from billing.errors import InvalidAmount
 from billing.limit_requests import recent_requests
-from billing.models import LimitRequest, RequestState, Unit
+from billing.models import LimitRequest, RequestState
 from billing.receipts import usd
 from billing.usage_queries import Asked, Usage, series
 from conversations.templatetags.figures import money
 from conversations.usage.forecasts import RECENT_DAYS, Forecast, forecast, forecast_text
 
-NANO = 10**9
 UNUSED = "Nothing of it is used yet."
 
 
@@ -82,18 +80,3 @@ def _row(meter: Meter, wish: LimitRequest | None, recent: Usage, zone: str, now:
         asked=amount_text(meter, wish.wanted_units) if wish else "",
         request=wish,
     )
-
-
-def read_amount(text: str, unit: str) -> int:
-    """What a person typed as tokens or dollars, in the budget's unit. Raises InvalidAmount."""
-    cleaned = text.strip().removeprefix("$").replace(",", "").replace(" ", "").replace("\u202f", "")
-    try:
-        amount = Decimal(cleaned)
-    except InvalidOperation:
-        raise InvalidAmount("a limit is a number, such as 20,000") from None
-    if not amount.is_finite() or amount < 0 or amount > 10**12:
-        raise InvalidAmount("this number cannot be a limit")
-    units = amount * NANO if unit == Unit.NANOUSD else amount
-    if units != units.to_integral_value():
-        raise InvalidAmount("tokens are whole" if unit == Unit.TOKENS else "dollars have up to nine decimals")
-    return int(units)

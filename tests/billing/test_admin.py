@@ -176,17 +176,20 @@ def test_a_budget_is_set_by_its_verb(admin: Client) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"limit_units": "-1"}, "whole number"),
-        ({"limit_units": "1000000000000000001"}, "whole number"),
+        ({"limit_units": "-1"}, "cannot be a limit"),
+        ({"limit_units": "1000000000000000001"}, "cannot be a limit"),
         ({"timezone": "Mars/Olympus"}, "not a time zone"),
         ({"scope_id": ""}, "must say whose"),
-        ({"scope_id": "bob"}, "not the number of a user"),
+        ({"scope_id": "bob"}, "nobody with the name"),
+        ({"scope_kind": "group", "scope_id": "team"}, "no billing group"),
         ({"scope_kind": "everyone"}, "names nobody"),
         ({"scope_kind": "group", "scope_id": "99"}, "no billing group 99"),
         ({"scope_kind": "conversation", "scope_id": "c"}, "not a conversation"),
         ({"thresholds": "[0]"}, "percentages"),
         ({"thresholds": "7"}, "percentages"),
-        ({"limit_units": "NaN"}, "whole number"),
+        ({"limit_units": "NaN"}, "cannot be a limit"),
+        ({"limit_units": "many"}, "a limit is a number"),
+        ({"limit_units": "0.5"}, "tokens are whole"),
     ],
 )
 def test_a_budget_that_cannot_be_is_refused_with_the_reason(
@@ -202,6 +205,38 @@ def test_a_conversations_and_a_groups_budget(admin: Client) -> None:
     send(admin, "budget/add/", **budget_form(scope_kind="conversation", scope_id=str(play.CONVERSATION)))
     send(admin, "budget/add/", **budget_form(scope_kind="everyone", scope_id="", limit_units=""))
     assert {b.scope_kind for b in Budget.objects.all()} == {"group", "conversation", "everyone"}
+
+
+def test_a_budget_is_set_by_name_and_in_dollars(admin: Client, alice: User) -> None:
+    send(
+        admin,
+        "budget/add/",
+        **budget_form(scope_id="alice", unit="nanousd", limit_units="$4.50", model="a:b"),
+    )
+    budget = Budget.objects.get()
+    assert (budget.scope_id, budget.limit_units) == (str(alice.pk), 4_500_000_000)
+    assert "alice" in page(admin, "budget/", q="ali")
+    assert "$4.50" in page(admin, "budget/")
+    assert 'value="4.50"' in page(admin, f"budget/{budget.pk}/change/")
+    send(admin, f"budget/{budget.pk}/change/", limit_units="6", timezone="UTC", thresholds="[75]")
+    budget.refresh_from_db()
+    assert budget.limit_units == 6_000_000_000
+
+
+def test_people_stand_in_accounts_groups_and_entries_by_name(admin: Client, alice: User) -> None:
+    free = Plan.objects.get(name="free")
+    send(admin, "account/add/", user_id="alice", plan=str(free.pk), timezone="UTC")
+    play.spend(alice.pk)
+    members = {"members-TOTAL_FORMS": "1", "members-INITIAL_FORMS": "0", "members-0-user_id": "alice"}
+    send(admin, "billinggroup/add/", name="team", **members)
+    assert Account.objects.filter(user_id=alice.pk, plan=free).exists()
+    assert BillingGroup.objects.get().members.get().user_id == alice.pk
+    for path in ("account/", "ledgerentry/"):
+        assert "alice" in page(admin, path)
+        assert "alice" in page(admin, path, q="alice")
+    assert "nobody with the name" in send(
+        admin, "account/add/", user_id="dora", plan=str(free.pk), timezone="UTC"
+    )
 
 
 def test_a_price_is_added_as_a_new_version(admin: Client) -> None:
@@ -244,7 +279,7 @@ def test_a_changed_plan_reaches_its_users(admin: Client) -> None:
             "budgets-0-thresholds": "[75, 90, 100]",
         },
     )
-    assert "now hold for its 1 users" in answer
+    assert "now hold for its 1 person" in answer
     assert Budget.objects.get().limit_units == 60_000
 
 
