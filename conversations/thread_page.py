@@ -26,6 +26,7 @@ from conversations.models import Conversation, Generation, Preferences, Turn
 from conversations.notes import Note, notes_of
 from conversations.rail import rail
 from conversations.receipts import Receipt, receipts
+from conversations.templatetags.figures import rate
 from conversations.waiting_events import waiting_event
 from llm.errors import UnknownModel
 from llm.profiles import Profile, default_model_id, get_profile, list_profiles
@@ -230,7 +231,7 @@ def _choice(profile: Profile, chosen: str) -> ModelChoice:
         price = "price unknown"
     else:
         usd = found.usd_per_million()
-        price = f"${usd['input']} in · ${usd['output']} out per million"
+        price = f"{rate(usd['input'])} in · {rate(usd['output'])} out per million"
     window = f"{profile.context_window_tokens // 1000:,}k context"
     detail = f"{price} · {window}"
     is_chosen = profile.model_id == chosen

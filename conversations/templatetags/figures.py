@@ -65,6 +65,12 @@ def money(usd: str | None) -> str:
     return f"${value:.4f}" if value < CENT else f"${value:,.2f}"
 
 
+def rate(usd: str) -> str:
+    """A price per million tokens: every decimal that it has, and at least the cents."""
+    whole, _, rest = usd.partition(".")
+    return f"${whole}.{rest.ljust(2, '0')}"
+
+
 @register.filter
 def duration(milliseconds: int | None) -> str:
     if milliseconds is None:
@@ -147,7 +153,7 @@ def receipt_rows(receipt: Mapping[str, Any]) -> list[Row]:
     rows.append(Row("Total tokens", f"{mark}{receipt['total_tokens']:,}", "sum"))
     rows.append(Row("Cost", _cost_text(receipt), "sum"))
     if rates := receipt.get("rates"):
-        text = f"${rates['input']} in · ${rates['cache_read']} cached · ${rates['output']} out"
+        text = f"{rate(rates['input'])} in · {rate(rates['cache_read'])} cached · {rate(rates['output'])} out"
         rows.append(Row("Rates per million", text, "part"))
     if receipt.get("price_version"):
         rows.append(Row("Price version", str(receipt["price_version"]), "part"))

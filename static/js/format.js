@@ -22,6 +22,12 @@ export function money(usd) {
   return `$${value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
 }
 
+/** A price per million tokens: every decimal that it has, and at least the cents. @param {string} usd */
+export function rate(usd) {
+  const [whole, rest = ""] = usd.split(".");
+  return `$${whole}.${rest.padEnd(2, "0")}`;
+}
+
 /** @param {number | null | undefined} milliseconds */
 export function duration(milliseconds) {
   if (milliseconds === null || milliseconds === undefined) return "";

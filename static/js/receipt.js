@@ -1,7 +1,7 @@
 // @ts-check
 // The receipt of an answer as rows. conversations/templatetags/figures.py makes the same rows on the server.
 
-import { duration, figure, modelName, money } from "./format.js";
+import { duration, figure, modelName, money, rate } from "./format.js";
 
 /**
  * @typedef {{ label: string, value: string, kind: "" | "part" | "sum" }} Row
@@ -24,7 +24,7 @@ export function receiptRows(receipt) {
   rows.push({ label: "Cost", value: costText(receipt), kind: "sum" });
   if (receipt.rates) {
     const { input, output, cache_read: cached } = receipt.rates;
-    rows.push({ label: "Rates per million", value: `$${input} in · $${cached} cached · $${output} out`, kind: "part" });
+    rows.push({ label: "Rates per million", value: `${rate(input)} in · ${rate(cached)} cached · ${rate(output)} out`, kind: "part" });
   }
   if (receipt.price_version) rows.push({ label: "Price version", value: String(receipt.price_version), kind: "part" });
   if (receipt.first_token_ms !== null && receipt.first_token_ms !== undefined) {

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 
 from billing.budgets import Meter, meters, set_budget
 from conversations.events import budget_changed
-from conversations.templatetags.figures import budget_key, budget_text
+from conversations.templatetags.figures import budget_key, budget_text, rate
 
 pytestmark = pytest.mark.django_db
 
@@ -27,3 +27,10 @@ def test_it_tells_the_browser_dollars_and_not_nano_dollars(money: Meter) -> None
     assert (event["unit"], event["limit"], event["used"]) == ("usd", "5", "0")
     # The script builds the same key from the event, to find the bar that it changes.
     assert budget_key(money) == f"{event['scope']}:{event['unit']}:{event['period']}:"
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"), [("0.1", "$0.10"), ("0.025", "$0.025"), ("10", "$10.00"), ("1.25", "$1.25")]
+)
+def test_a_price_has_every_decimal_and_at_least_the_cents(usd: str, text: str) -> None:
+    assert rate(usd) == text

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { joinContinuation } from "../../static/js/continuation.js";
-import { duration, money, receiptLine, remaining, tokens } from "../../static/js/format.js";
+import { duration, money, rate, receiptLine, remaining, tokens } from "../../static/js/format.js";
 import { budgetText, warningText } from "../../static/js/meter.js";
 import { receiptRows } from "../../static/js/receipt.js";
 
@@ -19,6 +19,10 @@ test("it writes numbers as people read them", () => {
   assert.equal(duration(125000), "2 min 5 s");
   assert.equal(remaining(12240), "3 h 24 min");
   assert.equal(remaining(4.2), "5 s");
+});
+
+test("it writes a price with every decimal and at least the cents", () => {
+  assert.deepEqual(["0.1", "0.025", "10", "1.25"].map(rate), ["$0.10", "$0.025", "$10.00", "$1.25"]);
 });
 
 test("it writes money with four decimals under a cent and never as nothing", () => {
