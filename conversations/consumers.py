@@ -215,7 +215,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
 
     async def _announce_live(self, generation: Generation) -> None:
         """Tell a new socket what is being written; the words wait until it says where it resumes."""
-        stream = await self.runtime.stream_of(generation)
+        stream = await self.runtime.following.stream_of(generation)
         # At once: a stream that nobody watches is forgotten, and then nothing tells of its end.
         self.feed.attach(stream, held=True)
         if generation.state == State.WAITING:
@@ -231,7 +231,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             if not generation.is_live:
                 await self.send_event(await in_database(endings.ended_event_of, generation))
                 return
-            attachment = self.feed.attach(await self.runtime.stream_of(generation))
+            attachment = self.feed.attach(await self.runtime.following.stream_of(generation))
         self.feed.resume(attachment, after_seq, epoch)
 
     def _own_generation(self, generation_id: uuid.UUID) -> Generation | None:
@@ -263,7 +263,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             return
         stream = self._stream_of(event)
         if from_elsewhere or event["type"] == "notice.ended":
-            self.runtime.heed(stream, event)
+            self.runtime.following.heed(stream, event)
 
     def _wait(self, event: Event) -> None:
         """The wait goes the way of the words, so that it comes after the attempt that it follows."""
@@ -275,7 +275,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         generation_id = uuid.UUID(event["generation_id"])
         known = self.feed.attachments.get(generation_id)
         if known is None:
-            stream = self.runtime.expect(
+            stream = self.runtime.following.expect(
                 generation_id=generation_id,
                 conversation_id=self.conversation_id,
                 turn_id=uuid.UUID(event["turn_id"]),

@@ -25,7 +25,7 @@ def launch(runtime: Runtime, started: Started) -> LiveStream:
 
     Nothing has run when this returns: who attaches to the stream before the next await misses nothing.
     """
-    stream = runtime.expect(
+    stream = runtime.following.expect(
         generation_id=started.generation_id,
         conversation_id=started.conversation_id,
         turn_id=started.turn_id,
@@ -147,7 +147,7 @@ async def switch(
         model=model,
         confirmed=confirmed,
     )
-    await runtime.stream_of(generation)
+    await runtime.following.stream_of(generation)
     await runtime.announce_waiting(generation, here=True)
     # Before the new attempt, which may ask for a place in the same queue.
     if left:

@@ -98,7 +98,7 @@ async def _go_on(
             generation = await switch(
                 runtime, user_id=user_id, conversation_id=conversation_id, turn_id=turn_id, model=model
             )
-            await _watch(runtime, await runtime.stream_of(generation), elsewhere=True)
+            await _watch(runtime, await runtime.following.stream_of(generation), elsewhere=True)
         case "retry" | "continue":
             verb = partial(
                 start_version,

@@ -1,7 +1,7 @@
 """What one process keeps for the answers it runs and the answers it shows.
 
-One :class:`Runtime` per event loop: the running attempts, the live streams, the writer and the reader
-of the stream log, the heartbeat, and the ear for stop requests from other processes.
+One :class:`Runtime` per event loop: the running attempts, the live streams, the writer of the stream
+log, what follows the answers of other processes, the heartbeat, and the ear for their stop requests.
 """
 
 from __future__ import annotations
@@ -19,35 +19,30 @@ from typing import Any
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from conversations import endings, events
+from conversations import events
 from conversations.admission.gate import Gate
 from conversations.admission.results import Result
 from conversations.attempts import Claim, Ended
 from conversations.broadcast import PROCESS_ID, conversation_topic, publish, user_topic
 from conversations.database import in_database
 from conversations.doorkeeper import Doorkeeper
-from conversations.events import Event
+from conversations.following import Following
 from conversations.generation import run_generation
 from conversations.heartbeat import Heartbeat
 from conversations.hints import ended_notice, started_notice, tell_worker
 from conversations.live import LiveStream
-from conversations.models import CLAIMED_STATES, Generation, WaitingReason
-from conversations.notes import Note, notes_of
+from conversations.models import Generation, WaitingReason
 from conversations.queue_calls import leave_queue
 from conversations.running import Attempt
-from conversations.stream_log import LogReader, LogWriter, connect, connect_to_read, connect_to_write
+from conversations.stream_log import LogWriter, connect, connect_to_write
 from conversations.summary_runs import SummaryRun
-from conversations.waiting_events import untold_wait, waiting_event
+from conversations.waiting_events import waiting_event
 from llm.registry import aclose_all
 
 logger = logging.getLogger(__name__)
 
 CONTROL_CHANNEL = "chatsite:stop"
 RECONNECT_SECONDS = 0.5
-# A stream that is followed and silent for this long is compared with the database.
-RECONCILE_SECONDS = 2.0
-# After the end was announced, the log may still bring the last words for this long.
-LAST_WORDS_SECONDS = 1.0
 
 
 class Runtime:
@@ -64,15 +59,14 @@ class Runtime:
         self._ear = connect()
         self.log = LogWriter(self._client)
         self.gate = Gate()
-        self._reader = LogReader(connect_to_read(), self._on_log_end)
+        self.following = Following(self.streams, self.attempts, self.run_aside)
 
     def start(self) -> None:
         self.log.start()
-        self._reader.start()
         for chore in (
             Heartbeat(self.attempts).run(),
             self._control_loop(),
-            self._reconcile_loop(),
+            self.following.run(),
             self.doorkeeper.run(),
         ):
             self._keep(chore)
@@ -102,19 +96,15 @@ class Runtime:
 
     def begin(self, claim: Claim) -> Attempt:
         """Open the live stream of a claimed generation and make the attempt known to stop and heartbeat."""
-        stream = self.streams.get(claim.generation_id)
-        if stream is None:
-            stream = self._new_stream(
-                generation_id=claim.generation_id,
-                conversation_id=claim.conversation_id,
-                turn_id=claim.turn_id,
-                model=claim.profile.model_id,
-                continues=claim.continues_id,
-                local=True,
-            )
-        else:
-            self._reader.forget(stream)
-            stream.local = stream.caught_up = True
+        stream = self.following.expect(
+            generation_id=claim.generation_id,
+            conversation_id=claim.conversation_id,
+            turn_id=claim.turn_id,
+            model=claim.profile.model_id,
+            continues=claim.continues_id,
+        )
+        self.following.forget(stream)
+        stream.local = stream.caught_up = True
         self.log.begin(stream)
         stream.model, stream.notes = claim.profile.model_id, claim.notes
         stream.begin(claim.epoch)
@@ -178,7 +168,7 @@ class Runtime:
         """The stop of an answer that no process was writing: it is over."""
         stream = self.streams.get(generation.pk)
         if stream is not None:
-            await self._end_by_database(stream)
+            await self.following.end_by_database(stream)
         if generation.place is not None:
             await leave_queue(self, generation.pk, generation.model)
         notice = ended_notice(generation.pk, generation.conversation_id, str(generation.turn.turn_id))
@@ -197,120 +187,6 @@ class Runtime:
         if generation.run_after is not None:
             delay = (generation.run_after - timezone.now()).total_seconds()
             self._keep(asyncio.to_thread(tell_worker, generation.pk, delay_seconds=max(delay, 0.0)))
-
-    # --- Following --------------------------------------------------------------
-
-    async def stream_of(self, generation: Generation) -> LiveStream:
-        """The live stream of a generation that has not ended; followed by the log if it runs elsewhere."""
-        notes = await in_database(notes_of, generation)
-        stream = self.streams.get(generation.pk)
-        if stream is None:
-            stream = self._new_stream(
-                generation_id=generation.pk,
-                conversation_id=generation.conversation_id,
-                turn_id=generation.turn.turn_id,
-                model=generation.model,
-                continues=generation.continues_id,
-                local=False,
-            )
-        if not stream.local:
-            stream.model, stream.notes = generation.model, notes
-        if (
-            not stream.local
-            and generation.epoch > stream.epoch
-            and generation.state in ("running", "streaming")
-        ):
-            self.follow(stream, generation.epoch)
-        return stream
-
-    def expect(
-        self,
-        *,
-        generation_id: uuid.UUID,
-        conversation_id: uuid.UUID,
-        turn_id: uuid.UUID,
-        model: str,
-        continues: uuid.UUID | None = None,
-    ) -> LiveStream:
-        """The live stream of a generation that this process is about to run."""
-        return self.streams.get(generation_id) or self._new_stream(
-            generation_id=generation_id,
-            conversation_id=conversation_id,
-            turn_id=turn_id,
-            model=model,
-            continues=continues,
-            local=False,
-        )
-
-    def follow(self, stream: LiveStream, epoch: int) -> None:
-        """Take the words of this epoch from the log; another process writes them."""
-        is_over = stream.waiting is not None and stream.waiting["epoch"] >= epoch
-        if epoch > stream.epoch and not stream.local and not is_over:
-            stream.begin(epoch)
-            self._reader.follow(stream)
-
-    def heed(self, stream: LiveStream, notice: dict[str, Any]) -> None:
-        """A notice from another process: an answer started or ended there."""
-        if stream.generation_id in self.attempts or stream.end is not None:
-            return
-        if notice["type"] == "notice.started":
-            stream.local = False
-            if notice["epoch"] > stream.epoch:
-                stream.model, stream.notes = notice["model"], notice.get("notes", [])
-            self.follow(stream, notice["epoch"])
-        elif notice["type"] == "notice.ended":
-            self._keep(self._end_by_database(stream))
-
-    def _new_stream(self, **values: Any) -> LiveStream:
-        stream = LiveStream(**values)
-        self.streams[stream.generation_id] = stream
-        return stream
-
-    async def _on_log_end(self, stream: LiveStream) -> None:
-        self._keep(self._end_by_database(stream))
-
-    async def _end_by_database(self, stream: LiveStream) -> None:
-        """Finish a followed stream with the terminal event, which only the database knows."""
-        event = await in_database(endings.ended_event, stream.generation_id)
-        if event is None:
-            return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stream.reach(event["seq"]), LAST_WORDS_SECONDS)
-        self._reader.forget(stream)
-        if self.streams.get(stream.generation_id) is stream:
-            del self.streams[stream.generation_id]
-        stream.finish(event)
-
-    async def _reconcile_loop(self) -> None:
-        """Starts, waits and ends whose notice was lost are found in the database."""
-        while True:
-            await asyncio.sleep(RECONCILE_SECONDS)
-            try:
-                await self._reconcile()
-            except Exception:
-                logger.exception("followed answers could not be compared; they are compared again")
-
-    async def _reconcile(self) -> None:
-        followed = [stream for stream in self.streams.values() if not stream.local]
-        for stream in followed:
-            if not stream.watchers and stream.generation_id not in self.attempts:
-                self._reader.forget(stream)
-                self.streams.pop(stream.generation_id, None)
-        watched = {stream.generation_id: stream.waiting for stream in followed if stream.watchers}
-        if not watched:
-            return
-        rows = await in_database(_states, watched)
-        for row, notes, wait in rows:
-            found = self.streams.get(row.pk)
-            if found is None or found.local:
-                continue
-            if not row.is_live:
-                self._keep(self._end_by_database(found))
-            elif row.epoch > found.epoch and row.state in CLAIMED_STATES:
-                found.model, found.notes = row.model, notes
-                self.follow(found, row.epoch)
-            elif wait is not None:
-                found.wait(wait)
 
     # --- Stop requests from other processes ------------------------------
 
@@ -350,9 +226,8 @@ class Runtime:
         for chore in tuple(self._chores):
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
-        await self._reader.close()
+        await self.following.close()
         await self.log.close()
-        await self._reader.client.aclose()
         await self._client.aclose()
         await self._ear.aclose()
         await self.gate.aclose()
@@ -372,12 +247,6 @@ class Runtime:
 async def _hand_over(generation_id: uuid.UUID) -> None:
     """This process takes nothing new: another one is told."""
     await asyncio.to_thread(tell_worker, generation_id)
-
-
-def _states(told: dict[uuid.UUID, Event | None]) -> list[tuple[Generation, list[Note], Event | None]]:
-    """How the generations stand, and the waits that differ from those that were ``told``."""
-    rows = Generation.objects.filter(pk__in=told).defer("text", "html")
-    return [(row, notes_of(row), untold_wait(row, told[row.pk])) for row in rows]
 
 
 _runtimes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Runtime] = weakref.WeakKeyDictionary()

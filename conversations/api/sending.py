@@ -88,7 +88,7 @@ async def _send(verb: Callable[[], Started], user_id: int) -> Sent:
         await announce_start(started, user_id=user_id)
         return sent
     generation = await in_database(Generation.objects.select_related("turn").get, pk=started.generation_id)
-    stream_or_none = await runtime.stream_of(generation) if generation.is_live else None
+    stream_or_none = await runtime.following.stream_of(generation) if generation.is_live else None
     return Sent(started, runtime, stream_or_none, generation)
 
 

@@ -22,7 +22,7 @@ async def stop_and_wait(*, user_id: int, turn: Turn) -> Generation | None:
     )
     if generation is not None and generation.is_live:
         release_request_thread()
-        stream = await runtime.stream_of(generation)
+        stream = await runtime.following.stream_of(generation)
         async with Watch(runtime, stream, elsewhere=True) as watch:
             await watch.ended(seconds=STOP_WAIT_SECONDS)
     return generation

@@ -83,7 +83,7 @@ class SwitchView(RestView):
             confirmed=fields["confirm"] or request.auth is not None,
         )
         started = await in_database(started_before, turn, generation)
-        sent = Sent(started, runtime, await runtime.stream_of(generation), generation)
+        sent = Sent(started, runtime, await runtime.following.stream_of(generation), generation)
         return await answer(request, sent, html=html)
 
 

@@ -101,7 +101,7 @@ class Watch:
                 self._choice.set_result(event)
             self._join()
         elif event["type"] == "notice.ended" or (event["type"] == "notice.started" and from_elsewhere):
-            self._runtime.heed(self._stream, event)
+            self._runtime.following.heed(self._stream, event)
 
     def _join(self) -> None:
         if self._ear is None:

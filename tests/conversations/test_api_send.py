@@ -209,7 +209,7 @@ async def test_it_hears_the_end_where_streams_were_tidied_before_it_waited(
     conversation: Conversation, rest: Rest, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     async def tidy(*_: object, **__: object) -> None:
-        await get_runtime()._reconcile()
+        await get_runtime().following.reconcile()
 
     monkeypatch.setattr(sending, "announce_start", tidy)
     settings.SEND_DEADLINE_SECONDS = 10.0

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("conversations.runtime.RECONCILE_SECONDS", 0.05)
+    monkeypatch.setattr("conversations.following.RECONCILE_SECONDS", 0.05)
 
 
 def begin_elsewhere(conversation: Conversation, turn_id: uuid.UUID) -> tuple[Started, Claim]:
@@ -111,7 +111,7 @@ async def test_a_start_that_is_told_after_the_end_is_old_news(
 async def _compare_again() -> None:
     """What is followed is compared with the database more than once."""
     for _ in range(3):
-        await get_runtime()._reconcile()
+        await get_runtime().following.reconcile()
 
 
 def _of(socket: Socket, generation_id: str) -> list[Any]:

@@ -98,7 +98,7 @@ async def test_it_tells_the_end_where_streams_were_tidied_while_the_socket_opene
 
     def slowly(generation: Generation) -> dict[str, Any]:
         event = waiting_event(generation)
-        asyncio.run_coroutine_threadsafe(runtime._reconcile(), loop)
+        asyncio.run_coroutine_threadsafe(runtime.following.reconcile(), loop)
         return event
 
     monkeypatch.setattr("conversations.consumers.waiting_event", slowly)
