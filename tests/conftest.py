@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +27,8 @@ from tests.browser import find_chromium
 
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "django_db_reset_sequences"}
 COUNTED_MARKS = ("browser", "story", "database", "live")
+# What is loaded and collected stays: looking through it for garbage was a fifth of loading it.
+gc.disable()
 VALKEY: pytest.StashKey[EmbeddedValkey] = pytest.StashKey()
 
 settings.register_profile("default", max_examples=60, deadline=None)
@@ -63,6 +67,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def _only_directs(config: pytest.Config) -> bool:
     """Whether this process hands all tests to xdist workers and runs none itself."""
     return not hasattr(config, "workerinput") and bool(getattr(config.option, "numprocesses", None))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """From here on the garbage collector looks at what the tests make, and at nothing older."""
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -89,8 +89,10 @@ class Site:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         self.programs: list[Program] = []
+        # They end by SIGKILL, which leaves no record of what was covered: recording it is spared.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
         self.environment = {
-            **os.environ,
+            **inherited,
             "DJANGO_SETTINGS_MODULE": "chatsite.settings",
             "SECRET_KEY": "tests-only",
             "CHATSITE_DATA_DIR": str(folder),
