@@ -37,6 +37,7 @@ class Size:
     entries: int
     users: int
     days: int
+    hours_a_day: int = 24  # with sums of calls
 
     @property
     def last_day(self) -> datetime:

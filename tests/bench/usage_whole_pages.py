@@ -19,13 +19,13 @@ MODELS = 5
 OUTCOMES = (("completed", "", 50), ("failed", "overloaded", 1))
 
 
-def seed_hours(days: int) -> None:
-    """Sums of calls and their latencies for every hour and model; nothing where there are some already."""
+def seed_hours(size: Any) -> None:
+    """Sums of calls and their latencies for the hours and models; nothing where there are some already."""
     if CallHour.objects.exists():
         return
     chance = Random(2)
-    for day in range(days):
-        hours = [FIRST_DAY + timedelta(days=day, hours=hour) for hour in range(24)]
+    for day in range(size.days):
+        hours = [FIRST_DAY + timedelta(days=day, hours=hour) for hour in range(size.hours_a_day)]
         keys = [(hour, "bench", f"bench:model-{model}") for hour in hours for model in range(1, MODELS + 1)]
         CallHour.objects.bulk_create(
             CallHour(
@@ -58,7 +58,7 @@ def seed_hours(days: int) -> None:
 
 def whole_pages(size: Any, chance: Random) -> dict[str, Callable[[], object]]:
     """By name, what opens the page, templates and all."""
-    seed_hours(size.days)
+    seed_hours(size)
     people = get_user_model().objects
     root, _ = people.get_or_create(username="root", defaults={"is_staff": True, "is_superuser": True})
     last = size.last_day.date()

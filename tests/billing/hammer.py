@@ -1,6 +1,6 @@
 """The hammer: clients, each a process with a connection of its own, all on one database.
 
-``main`` takes one JSON argument, {"work": "spend", "clients": 8, ...}; it forks a process for each client,
+``main`` takes a JSON list of plans, {"work": "spend", "clients": 8, ...}; it forks a process for each client,
 says "ready" when all are connected, waits for a line, lets them go, and prints one JSON line with what they
 report together. Started by ``test_hammer.py`` with Django set up: forking saves each client the start.
 """
@@ -104,11 +104,12 @@ def fork_client(plan: dict[str, Any], user_id: int, started: int, go: tuple[int,
 
 
 def main() -> None:
-    plan = json.loads(sys.argv[1])
+    plans = json.loads(sys.argv[1])
     ready, started = os.pipe()
     go = os.pipe()
     clients = [
         fork_client(plan, user_id, started, go)
+        for plan in plans
         for user_id in plan["user_ids"]
         for _ in range(plan["clients"])
     ]

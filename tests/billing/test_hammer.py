@@ -28,31 +28,24 @@ from tests.billing.processes import start
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# Each client is a process; each of the four that start them has so many.
+# Each client is a process.
 CLIENTS = 256 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 64
-STARTERS = 4
 
 
 def hammer(plans: list[dict[str, Any]]) -> Counter[str]:
     """Run the clients of all plans, start them together, and add up what they report."""
-    processes = [start("tests.billing.hammer", json.dumps(plan)) for plan in plans]
-    total: Counter[str] = Counter()
+    process = start("tests.billing.hammer", json.dumps(plans))
     try:
-        for process in processes:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        for process in processes:
-            assert process.stdout is not None
-            total.update(json.loads(process.stdout.readline()))
-            process.wait(timeout=60)
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == "ready\n"
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        total: Counter[str] = Counter(json.loads(process.stdout.readline()))
+        process.wait(timeout=60)
     finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
+        process.kill()
+        process.communicate()
     assert [word for word in total if word.startswith("error")] == []
     return total
 
@@ -72,7 +65,7 @@ def assert_books() -> None:
 def test_64_processes_on_a_budget_worth_exactly_n_calls(over: int) -> None:
     """256 with the long profile. Each call takes 100 tokens and uses ``over`` more input than it held."""
     budget = play.budget(100 * 57, now=timezone.now())
-    total = hammer([spending(CLIENTS // STARTERS, over=over) for _ in range(STARTERS)])
+    total = hammer([spending(CLIENTS, over=over)])
     bucket = Bucket.objects.get(budget=budget)
     # Admitted is the most that the limit allows; beyond it is only what nobody could have held.
     if over == 0:

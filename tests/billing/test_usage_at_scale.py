@@ -10,7 +10,7 @@ from tests.bench.usage_questions import questions
 from tests.bench.usage_seed import Size, fill_a_little
 from tests.billing import play
 
-SIZE = Size(entries=2_000, users=20, days=80)
+SIZE = Size(entries=2_000, users=20, days=80, hours_a_day=1)
 
 
 @pytest.mark.django_db
