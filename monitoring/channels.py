@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
-import socket
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from django.conf import settings
 from django.core.mail import EmailMessage
 
@@ -20,8 +15,6 @@ from llm.models import base_url_problem
 from monitoring.models import Channel, Incident, Notice, NoticeKind
 
 logger = logging.getLogger("monitoring.alerts")
-
-WEBHOOK_TIMEOUT_SECONDS = 10.0
 
 
 class DeliveryFailed(Exception):
@@ -123,38 +116,13 @@ def _call_webhook(message: Message) -> None:
         "closed_at": message.closed_at or None,
         "site": settings.PUBLIC_URL,
     }
+    # Loaded by who calls: every process would load an HTTP client at its start, which few ever need.
+    from monitoring.webhooks import Unanswered, post
+
+    private_allowed = (urlsplit(url).hostname or "").lower() in settings.ALERT_WEBHOOK_HOSTS
     try:
-        asyncio.run(_post(url, body))
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise DeliveryFailed(f"the webhook could not be called ({type(error).__name__})") from error
-
-
-async def _post(url: str, body: dict[str, Any]) -> None:
-    listed = (urlsplit(url).hostname or "").lower() in settings.ALERT_WEBHOOK_HOSTS
-    connector = aiohttp.TCPConnector(resolver=ThreadedResolver() if listed else PublicResolver())
-    timeout = aiohttp.ClientTimeout(total=WEBHOOK_TIMEOUT_SECONDS)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        headers = {"Idempotency-Key": str(body["id"]), "User-Agent": "chatsite-alerts"}
-        # A redirect could lead to where the address itself may not.
-        async with session.post(url, json=body, headers=headers, allow_redirects=False) as response:
-            if not 200 <= response.status < 300:
-                raise DeliveryFailed(f"the webhook answered {response.status}")
-
-
-class PublicResolver(AbstractResolver):
-    """Resolves a name as ever, but refuses what leads into a private network, whatever the name says."""
-
-    def __init__(self) -> None:
-        self._resolver = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        for one in found:
-            if not ipaddress.ip_address(one["host"].partition("%")[0]).is_global:
-                raise OSError(f"{host} leads to a private address")
-        return found
-
-    async def close(self) -> None:
-        await self._resolver.close()
+        status = asyncio.run(post(url, body, private_allowed=private_allowed))
+    except Unanswered as error:
+        raise DeliveryFailed(f"the webhook could not be called ({error})") from error
+    if not 200 <= status < 300:
+        raise DeliveryFailed(f"the webhook answered {status}")

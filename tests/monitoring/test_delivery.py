@@ -19,13 +19,14 @@ from django.core import mail
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from monitoring.channels import DeliveryFailed, Message, PublicResolver, send, webhook_problem
+from monitoring.channels import DeliveryFailed, Message, send, webhook_problem
 from monitoring.checks import check_webhook
 from monitoring.delivery import PAUSES_SECONDS, deliver_pending
 from monitoring.findings import Breach, lasting
 from monitoring.incidents import reconcile
 from monitoring.models import Notice
 from monitoring.watchdog import look
+from monitoring.webhooks import PublicResolver
 
 pytestmark = pytest.mark.django_db
 
