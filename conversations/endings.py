@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing.budgets import meters
-from billing.holds import Settlement, release_hold, settle_hold
+from billing.holds import Settlement, release_hold
 from conversations import statements
 from conversations.attempts import Claim, Ended, Outcome
 from conversations.calls import record_attempt, record_lost
@@ -18,11 +18,9 @@ from conversations.events import Event, generation_ended
 from conversations.kinds import has_fence
 from conversations.late_usage import true_up_late
 from conversations.markdown import to_html
-from conversations.metering import believable, usage_counts
 from conversations.models import Generation, State, Turn, TurnKind
 from conversations.receipts import receipt, receipts
-from llm.errors import UnknownModel
-from llm.profiles import get_profile
+from conversations.settling import settle_call, settle_lost
 
 
 def finish(claim: Claim, outcome: Outcome) -> Ended | None:
@@ -136,22 +134,14 @@ def pay(hold_id: uuid.UUID, claim: Claim, outcome: Outcome, now: datetime) -> Se
     if outcome.charge == "nobody":
         release_hold(hold_id, reason=outcome.error_code or "refused by the provider", now=now)
         return None
-    usage = believable(outcome.usage)
-    counts, estimated = usage_counts(
-        usage,
-        input_estimate_tokens=claim.input_estimate_tokens,
-        text=outcome.text,
-        encoding=claim.profile.encoding,
-        output_cap_tokens=claim.output_cap_tokens,
-    )
-    settlement = settle_hold(
+    settlement = settle_call(
         hold_id,
-        usage=counts,
-        estimated=estimated,
+        usage=outcome.usage,
+        text=outcome.text,
+        input_estimate_tokens=claim.input_estimate_tokens,
+        output_cap_tokens=claim.output_cap_tokens,
+        encoding=claim.profile.encoding,
         bearer=outcome.charge,
-        raw=outcome.usage.raw if outcome.usage is not None else None,
-        reported_input_tokens=usage.input_tokens if usage is not None else None,
-        reported_output_tokens=usage.output_tokens if usage is not None else None,
         kind=kind_of(claim, outcome).value,
         now=now,
     )
@@ -163,22 +153,12 @@ def pay(hold_id: uuid.UUID, claim: Claim, outcome: Outcome, now: datetime) -> Se
 def pay_without_claim(generation: Generation, outcome: Outcome, now: datetime) -> Settlement | None:
     if generation.hold_id is None:
         return None
-    try:
-        encoding = get_profile(generation.model).encoding
-    except UnknownModel:
-        encoding = "o200k_base"
-    counts, _ = usage_counts(
-        None,
-        input_estimate_tokens=generation.input_estimate_tokens,
-        text=outcome.text,
-        encoding=encoding,
-        output_cap_tokens=generation.output_cap_tokens,
-    )
-    return settle_hold(
+    return settle_lost(
         generation.hold_id,
-        usage=counts,
-        estimated=True,
-        bearer="house",
+        model=generation.model,
+        text=outcome.text,
+        input_estimate_tokens=generation.input_estimate_tokens,
+        output_cap_tokens=generation.output_cap_tokens,
         kind=generation.turn.kind,
         now=now,
     )

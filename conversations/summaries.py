@@ -18,54 +18,34 @@ from django.utils import timezone
 
 from billing.budgets import Meter, meters
 from billing.errors import BudgetExceeded, PriceUnknown
-from billing.holds import dispatch_hold, place_hold, release_hold, renew_holds, settle_hold
-from conversations.attempts import Charge
-from conversations.calls import record_call
+from billing.holds import dispatch_hold, place_hold, release_hold, renew_holds
 from conversations.choices import choose_profile
 from conversations.condensing import plan_summary
 from conversations.context import History
 from conversations.exceptions import BudgetRefused, Conflict, Invalid, NotFound
 from conversations.history import branch_of, digest_of, history_of
-from conversations.metering import believable, usage_counts
 from conversations.models import Conversation, Summary
 from conversations.outcomes import describe_refusal, refusal_options
+from conversations.settling import settle_lost
+from conversations.side_calls import CallEnd, SideCall, pay, record_attempt
 from conversations.summary_holds import QUEUE_LEASE_SECONDS, summary_hold
-from llm.errors import UnknownModel
-from llm.messages import ChatRequest
-from llm.profiles import Profile, get_profile
-from llm.usage import Usage
 
 State = Summary.State
 
 
-@dataclass(frozen=True, slots=True)
-class SummaryClaim:
-    """A stored summary and the request that makes it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryClaim(SideCall):
+    """A call that makes a stored summary."""
 
-    summary_id: uuid.UUID
-    conversation_id: uuid.UUID
-    user_id: int
-    hold_id: uuid.UUID
-    profile: Profile
-    request: ChatRequest
-    input_estimate_tokens: int
+    purpose = "summary"
+
     wanted_output_tokens: int
     asked_at: datetime  # retries end when the patience since then is used up
-    attempt: int = 1
     retry_at: datetime | None = None  # None: at once
 
-
-@dataclass(frozen=True, slots=True)
-class SummaryEnd:
-    """How the call went. ``usage`` is what the provider reported, None when it said nothing."""
-
-    text: str = ""
-    error_code: str = ""
-    is_stopped: bool = False
-    usage: Usage | None = None
-    charge: Charge = "user"
-    first_token_ms: int | None = None
-    duration_ms: int | None = None
+    @property
+    def summary_id(self) -> uuid.UUID:
+        return self.subject_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +121,7 @@ def _start(
     )
     sent = replace(plan.request, max_output_tokens=hold.output_cap_tokens)
     return SummaryClaim(
-        summary_id=summary_id,
+        subject_id=summary_id,
         conversation_id=conversation_id,
         user_id=user_id,
         hold_id=hold.pk,
@@ -202,7 +182,7 @@ def renew_summary(claim: SummaryClaim, output_tokens: int) -> bool:
     return Summary.objects.filter(pk=claim.summary_id, stop_requested_at__isnull=False).exists()
 
 
-def end_summary(claim: SummaryClaim, end: SummaryEnd) -> SummaryEnded | None:
+def end_summary(claim: SummaryClaim, end: CallEnd) -> SummaryEnded | None:
     """Close it, with its money. None: the conversation is gone, or it was closed meanwhile.
 
     The hold is settled in any case: the call was made.
@@ -233,46 +213,6 @@ def end_summary(claim: SummaryClaim, end: SummaryEnd) -> SummaryEnded | None:
         return ended_summary(summary, claim.user_id, now)
 
 
-def record_attempt(claim: SummaryClaim, end: SummaryEnd, outcome: str, now: datetime) -> None:
-    record_call(
-        generation_id=claim.summary_id,
-        attempt=claim.attempt,
-        model=claim.profile.model_id,
-        outcome=outcome,
-        now=now,
-        purpose="summary",
-        code=end.error_code,
-        first_token_ms=end.first_token_ms,
-        duration_ms=end.duration_ms,
-        input_estimate_tokens=claim.input_estimate_tokens,
-        usage=end.usage,
-    )
-
-
-def pay(claim: SummaryClaim, end: SummaryEnd, now: datetime) -> None:
-    if end.charge == "nobody":
-        release_hold(claim.hold_id, reason=end.error_code or "stopped", now=now)
-        return
-    usage = believable(end.usage)
-    counts, estimated = usage_counts(
-        usage,
-        input_estimate_tokens=claim.input_estimate_tokens,
-        text=end.text,
-        encoding=claim.profile.encoding,
-        output_cap_tokens=claim.request.max_output_tokens,
-    )
-    settle_hold(
-        claim.hold_id,
-        usage=counts,
-        estimated=estimated,
-        bearer=end.charge,
-        raw=None if end.usage is None else end.usage.raw,
-        reported_input_tokens=None if usage is None else usage.input_tokens,
-        reported_output_tokens=None if usage is None else usage.output_tokens,
-        now=now,
-    )
-
-
 def close_lapsed_summary(summary: Summary) -> SummaryEnded | None:
     """Fail one whose process died. Never sent: nobody pays; sent: the house. None: it was no longer due."""
     now = timezone.now()
@@ -285,25 +225,15 @@ def close_lapsed_summary(summary: Summary) -> SummaryEnded | None:
             if summary.state in Summary.IDLE_STATES:
                 release_hold(summary.hold_id, reason="server_lost", now=now)
             else:
-                _charge_house(summary, now)
+                settle_lost(
+                    summary.hold_id,
+                    model=summary.model,
+                    input_estimate_tokens=summary.input_estimate_tokens,
+                    output_cap_tokens=summary.output_cap_tokens,
+                    now=now,
+                )
         summary.refresh_from_db()
         return ended_summary(summary, summary.conversation.owner_id, now)
-
-
-def _charge_house(summary: Summary, now: datetime) -> None:
-    assert summary.hold_id is not None
-    try:
-        encoding = get_profile(summary.model).encoding
-    except UnknownModel:
-        encoding = "o200k_base"
-    counts, _ = usage_counts(
-        None,
-        input_estimate_tokens=summary.input_estimate_tokens,
-        text="",
-        encoding=encoding,
-        output_cap_tokens=summary.output_cap_tokens,
-    )
-    settle_hold(summary.hold_id, usage=counts, estimated=True, bearer="house", now=now)
 
 
 def ended_summary(summary: Summary, user_id: int, now: datetime) -> SummaryEnded:

@@ -12,8 +12,7 @@ from conversations.context import SUMMARY_HEADING, message_tokens
 from conversations.events import Event, conversation_updated, iso
 from conversations.models import Summary
 from conversations.waiting_events import retry_words
-from llm.errors import UnknownModel
-from llm.profiles import get_profile
+from llm.profiles import encoding_of
 
 UNABLE = "The model could not make one."
 ERRORS = {
@@ -74,9 +73,5 @@ def _waiting(summary: Summary) -> dict[str, Any]:
 
 
 def _after(summary: Summary) -> int:
-    try:
-        encoding = get_profile(summary.model).encoding
-    except UnknownModel:
-        encoding = "o200k_base"
-    tokens = message_tokens(SUMMARY_HEADING + summary.text, encoding)
+    tokens = message_tokens(SUMMARY_HEADING + summary.text, encoding_of(summary.model))
     return tokens if summary.text else tokens + summary.output_cap_tokens

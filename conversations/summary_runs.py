@@ -7,10 +7,8 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.utils import timezone
@@ -25,11 +23,10 @@ from conversations.database import in_database
 from conversations.models import Summary
 from conversations.queue_calls import call_next, leave_queue
 from conversations.retries import delay_seconds
-from conversations.running import UNSTORABLE
-from conversations.state_log import log_provider_error
+from conversations.side_call_runs import Received, receive
+from conversations.side_calls import CallEnd
 from conversations.summaries import (
     SummaryClaim,
-    SummaryEnd,
     SummaryEnded,
     claim_summary,
     end_summary,
@@ -37,19 +34,12 @@ from conversations.summaries import (
 )
 from conversations.summary_events import summary_event
 from conversations.summary_waits import postpone_summary
-from conversations.verdicts import InternalError
 from llm.errors import (
     BreakerOpen,
-    FirstTokenTimeout,
     LLMError,
     ProviderTimedOut,
     RateLimited,
-    Stalled,
-    Truncated,
 )
-from llm.registry import get_provider
-from llm.stream import Finish, StreamEvent, TextDelta, UsageReport
-from llm.usage import Usage
 
 if TYPE_CHECKING:
     from conversations.runtime import Runtime
@@ -64,32 +54,6 @@ GATE_STEP_SECONDS = 1.0
 STOP_HEARD_SECONDS = 2.0
 
 
-@dataclass(slots=True)
-class _Received:
-    """What has come so far. Times are monotonic seconds."""
-
-    started_at: float = field(default_factory=time.monotonic)
-    pieces: list[str] = field(default_factory=list)
-    usage: Usage | None = None
-    first_token_at: float | None = None
-    finish: Finish | None = None
-    saw_event: bool = False
-
-    def end(self, **values: object) -> SummaryEnd:
-        """The outcome; an output count that came before the finish lags behind, so it does not count."""
-        usage = self.usage
-        if usage is not None and self.finish is None:
-            usage = replace(usage, output_tokens=None)
-        first = None if self.first_token_at is None else round((self.first_token_at - self.started_at) * 1000)
-        base = SummaryEnd(
-            text=UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", "".join(self.pieces)).strip(),
-            usage=usage,
-            first_token_ms=first,
-            duration_ms=round((time.monotonic() - self.started_at) * 1000),
-        )
-        return replace(base, **values)  # type: ignore[arg-type]  # fields of SummaryEnd
-
-
 class SummaryRun:
     """A summary that this process makes: what its attempt has received, and whether it shall stop."""
 
@@ -97,7 +61,7 @@ class SummaryRun:
         task = asyncio.current_task()
         assert task is not None
         self.task = task
-        self.received = _Received()
+        self.received = Received()
         self.sent = False
         self.is_stopped = False
         self.concluding = False  # the end of an attempt is being written: too late to cancel
@@ -136,7 +100,7 @@ async def run_summary(claim: SummaryClaim, runtime: Runtime) -> None:
 
 async def _attempt(claim: SummaryClaim, run: SummaryRun, runtime: Runtime) -> SummaryClaim | None:
     """One call. Returns the claim for the next one, or None at the end."""
-    received = run.received = _Received()
+    received = run.received = Received()
     run.sent = False
     try:
         admission = await _pass_gate(claim, runtime)
@@ -159,7 +123,7 @@ async def _attempt(claim: SummaryClaim, run: SummaryRun, runtime: Runtime) -> Su
 
 
 async def _conclude(
-    claim: SummaryClaim, end: SummaryEnd, error: LLMError | None, run: SummaryRun, runtime: Runtime
+    claim: SummaryClaim, end: CallEnd, error: LLMError | None, run: SummaryRun, runtime: Runtime
 ) -> SummaryClaim | None:
     run.concluding = True
     if error is not None:
@@ -200,16 +164,9 @@ async def _receive(claim: SummaryClaim, run: SummaryRun) -> LLMError | None:
     """Take the answer. Returns what went wrong."""
     renewing = asyncio.create_task(_renew(claim, run))
     try:
-        await _stream(claim, run.received)
-    except LLMError as failure:
-        log_provider_error(failure, profile=claim.profile, request=claim.request, purpose="summary")
-        return failure
-    except Exception:
-        logger.exception("a summary failed")
-        return InternalError()
+        return await receive(claim, run.received, overall_seconds=OVERALL_SECONDS)
     finally:
         renewing.cancel()
-    return None
 
 
 async def _pass_gate(claim: SummaryClaim, runtime: Runtime) -> Admission:
@@ -235,43 +192,13 @@ async def _pass_gate(claim: SummaryClaim, runtime: Runtime) -> Admission:
         await asyncio.sleep(min(answer.seconds, GATE_STEP_SECONDS))
 
 
-def _end_of(received: _Received, error: LLMError | None) -> SummaryEnd:
+def _end_of(received: Received, error: LLMError | None) -> CallEnd:
     if error is not None:
-        sent = isinstance(error, (FirstTokenTimeout, Stalled, Truncated, InternalError))
-        charge: Charge = "house" if received.saw_event or sent else "nobody"
-        return received.end(error_code=error.code, charge=charge)
+        return received.failed(error)
     end = received.end()
     if received.finish is not None and received.finish.reason == "safety":
         return replace(end, error_code="content_blocked", charge="house")
     return end if end.text else replace(end, error_code="empty_answer", charge="house")
-
-
-async def _stream(claim: SummaryClaim, received: _Received) -> None:
-    """Take the provider's events up to the end, or to as many tokens as were held. Raises LLMError."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + OVERALL_SECONDS
-    # Where it is left early, closing it is what ends the call.
-    stream = cast("AsyncGenerator[StreamEvent]", get_provider(claim.profile).stream(claim.request))
-    try:
-        async with aclosing(stream), asyncio.timeout(settings.FIRST_TOKEN_TIMEOUT_SECONDS) as limit:
-            async for event in stream:
-                received.saw_event = True
-                limit.reschedule(min(loop.time() + settings.STALL_TIMEOUT_SECONDS, deadline))
-                if isinstance(event, TextDelta):
-                    if received.first_token_at is None:
-                        received.first_token_at = time.monotonic()
-                    if len(received.pieces) >= claim.request.max_output_tokens:  # a delta is at least a token
-                        return
-                    received.pieces.append(event.text)
-                elif isinstance(event, UsageReport):
-                    known = received.usage
-                    received.usage = event.usage if known is None else known.merge(event.usage)
-                elif isinstance(event, Finish):
-                    received.finish = event
-    except TimeoutError as error:
-        raise (Stalled() if received.saw_event else FirstTokenTimeout()) from error
-    if received.finish is None:
-        raise Truncated("the stream ended without a finish reason")
 
 
 async def _renew(claim: SummaryClaim, run: SummaryRun) -> None:
@@ -282,7 +209,7 @@ async def _renew(claim: SummaryClaim, run: SummaryRun) -> None:
                 run.stop()
 
 
-async def _close(claim: SummaryClaim, end: SummaryEnd) -> None:
+async def _close(claim: SummaryClaim, end: CallEnd) -> None:
     ended = await in_database(end_summary, claim, end)
     logger.info(
         "summary ended id=%s model=%s code=%s ms=%s",

@@ -12,15 +12,13 @@ from django.utils import timezone
 from billing.errors import BudgetExceeded, PriceUnknown
 from billing.holds import place_hold, release_hold
 from conversations.models import Summary
+from conversations.side_calls import CallEnd, pay, record_attempt
 from conversations.summaries import (
     SummaryClaim,
-    SummaryEnd,
     SummaryEnded,
     end_summary,
     ended_summary,
     lock,
-    pay,
-    record_attempt,
 )
 from conversations.summary_holds import QUEUE_LEASE_SECONDS, attempt_hold
 
@@ -28,7 +26,7 @@ State = Summary.State
 
 
 def postpone_summary(
-    claim: SummaryClaim, end: SummaryEnd, delay_seconds: float
+    claim: SummaryClaim, end: CallEnd, delay_seconds: float
 ) -> SummaryClaim | SummaryEnded | None:
     """Put the summary off to its next attempt, with a new hold in place of the old one.
 

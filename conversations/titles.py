@@ -11,7 +11,6 @@ import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -20,18 +19,14 @@ from django.utils import timezone
 
 from billing.budgets import Meter, meters
 from billing.errors import BudgetExceeded, PriceUnknown
-from billing.holds import HoldRequest, dispatch_hold, place_hold, release_hold, settle_hold
-from billing.models import LedgerEntry
+from billing.holds import HoldRequest, dispatch_hold, place_hold
 from billing.receipts import receipt
-from conversations.attempts import Charge
-from conversations.calls import record_call
-from conversations.metering import believable, usage_counts
 from conversations.models import Conversation, Generation, Preferences, State
+from conversations.side_calls import CallEnd, SideCall, pay, record_attempt
 from llm.errors import UnknownModel
 from llm.messages import ChatRequest, Message
 from llm.profiles import Profile, get_profile
 from llm.tokens import estimate_input_tokens
-from llm.usage import Usage
 
 LONGEST_TOKENS = 40
 SHORTEST_TOKENS = 16
@@ -52,29 +47,11 @@ SYSTEM = (
 Source = Conversation.TitleSource
 
 
-@dataclass(frozen=True, slots=True)
-class TitleClaim:
-    """A dispatched hold and the request that it pays for."""
+class TitleClaim(SideCall):
+    """The dispatched call of a title."""
 
-    generation_id: uuid.UUID
-    conversation_id: uuid.UUID
-    user_id: int
-    hold_id: uuid.UUID
-    profile: Profile
-    request: ChatRequest
-    input_estimate_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class TitleEnd:
-    """How the call went; ``usage`` None when the provider said nothing."""
-
-    text: str = ""
-    error_code: str = ""
-    usage: Usage | None = None
-    charge: Charge = "user"
-    first_token_ms: int | None = None
-    duration_ms: int | None = None
+    __slots__ = ()
+    purpose = "title"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +88,7 @@ def claim_title(*, user_id: int, conversation_id: uuid.UUID, generation_id: uuid
         conversation_id=conversation_id,
         generation_id=generation_id,
         attempt=1,
-        purpose="title",
+        purpose=TitleClaim.purpose,
         model=profile.model_id,
         input_tokens=profile.estimate.upper(counted),
         wanted_output_tokens=request.max_output_tokens,
@@ -126,7 +103,15 @@ def claim_title(*, user_id: int, conversation_id: uuid.UUID, generation_id: uuid
             return None
         if not dispatch_hold(hold.pk, now=now):
             return None  # it was made before
-    return TitleClaim(generation_id, conversation_id, user_id, hold.pk, profile, request, counted)
+    return TitleClaim(
+        subject_id=generation_id,
+        conversation_id=conversation_id,
+        user_id=user_id,
+        hold_id=hold.pk,
+        profile=profile,
+        request=request,
+        input_estimate_tokens=counted,
+    )
 
 
 def _is_wanted(generation: Generation) -> bool:
@@ -165,25 +150,13 @@ def clean_title(text: str) -> str:
     return words if 0 < len(words) <= LONGEST_CHARACTERS else ""
 
 
-def end_title(claim: TitleClaim, end: TitleEnd) -> Titled:
+def end_title(claim: TitleClaim, end: CallEnd) -> Titled:
     """Settle the call in any case; keep the title if the conversation still has its first words."""
     now = timezone.now()
     title = "" if end.error_code else clean_title(end.text)
     with transaction.atomic():
-        entry = _pay(claim, end, now)
-        record_call(
-            generation_id=claim.generation_id,
-            attempt=1,
-            model=claim.profile.model_id,
-            outcome=State.FAILED if end.error_code else State.COMPLETED,
-            now=now,
-            purpose="title",
-            code=end.error_code,
-            first_token_ms=end.first_token_ms,
-            duration_ms=end.duration_ms,
-            input_estimate_tokens=claim.input_estimate_tokens,
-            usage=end.usage,
-        )
+        entry = pay(claim, end, now)
+        record_attempt(claim, end, State.FAILED if end.error_code else State.COMPLETED, now)
         untouched = Conversation.objects.filter(pk=claim.conversation_id, title_source=Source.FIRST_WORDS)
         won = bool(title) and untouched.update(title=title, title_source=Source.GENERATED) > 0
         standing = meters(
@@ -193,28 +166,3 @@ def end_title(claim: TitleClaim, end: TitleEnd) -> Titled:
             now=now,
         )
         return Titled(title if won else "", None if entry is None else receipt(entry), standing)
-
-
-def _pay(claim: TitleClaim, end: TitleEnd, now: datetime) -> LedgerEntry | None:
-    if end.charge == "nobody":
-        release_hold(claim.hold_id, reason=end.error_code, now=now)
-        return None
-    usage = believable(end.usage)
-    counts, estimated = usage_counts(
-        usage,
-        input_estimate_tokens=claim.input_estimate_tokens,
-        text=end.text,
-        encoding=claim.profile.encoding,
-        output_cap_tokens=claim.request.max_output_tokens,
-    )
-    settlement = settle_hold(
-        claim.hold_id,
-        usage=counts,
-        estimated=estimated,
-        bearer=end.charge,
-        raw=None if end.usage is None else end.usage.raw,
-        reported_input_tokens=None if usage is None else usage.input_tokens,
-        reported_output_tokens=None if usage is None else usage.output_tokens,
-        now=now,
-    )
-    return settlement.entry

@@ -22,6 +22,7 @@ from llm.models import API_KEY_ENV_PATTERN, ModelProfile, Provider, split_fallba
 
 CACHE_SECONDS = 5.0
 OPENAI_HOST = "api.openai.com"
+USUAL_ENCODING = "o200k_base"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Profile:
     streams: bool = True
     thinking: bool = False
     max_tokens_parameter: str = "max_tokens"
-    encoding: str = "o200k_base"
+    encoding: str = USUAL_ENCODING
     estimate_percent: int = 100  # see ``estimate``
     prompt_overhead_tokens: int = 0
     position: int = 100
@@ -95,6 +96,14 @@ def get_profile(model_id: str) -> Profile:
         if row.model_id == model_id:
             return _from_row(row)
     raise UnknownModel(model_id)
+
+
+def encoding_of(model_id: str) -> str:
+    """The encoding that counts the tokens of a model; of one that is gone, the usual one."""
+    try:
+        return get_profile(model_id).encoding
+    except UnknownModel:
+        return USUAL_ENCODING
 
 
 def list_profiles() -> tuple[Profile, ...]:

@@ -21,9 +21,9 @@ from conversations.broadcast import conversation_topic, listen, unlisten
 from conversations.database import in_database
 from conversations.models import CallRecord, Conversation, Summary
 from conversations.runtime import CONTROL_CHANNEL, get_runtime, shut_down
+from conversations.side_calls import CallEnd
 from conversations.summaries import (
     SummaryClaim,
-    SummaryEnd,
     SummaryEnded,
     claim_summary,
     end_summary,
@@ -69,7 +69,7 @@ def news(conversation: Conversation) -> Iterator[News]:
     unlisten(topic, hear)
 
 
-REFUSED = SummaryEnd(error_code="rate_limited", charge="nobody")
+REFUSED = CallEnd(error_code="rate_limited", charge="nobody")
 
 
 def claimed(conversation: Conversation) -> SummaryClaim:
@@ -175,7 +175,7 @@ def test_it_keeps_no_hold_when_its_process_ends_while_it_is_put_off(
 ) -> None:
     claim = claimed(conversation)
     assert isinstance(postpone_summary(claim, REFUSED, 1.0), SummaryClaim)
-    assert end_summary(claim, SummaryEnd(error_code="server_stopped", charge="nobody"))
+    assert end_summary(claim, CallEnd(error_code="server_stopped", charge="nobody"))
     assert Hold.objects.alive().count() == 0
     assert Summary.objects.get().state == "failed"
 

@@ -12,11 +12,11 @@ from django.test import Client
 
 from billing.budgets import set_budget
 from billing.models import Bearer, Hold, LedgerEntry
-from conversations import title_runs
 from conversations.launch import launch
 from conversations.models import CallRecord, Conversation, Preferences
 from conversations.queueing import Order
 from conversations.runtime import Runtime, get_runtime, shut_down
+from conversations.side_call_runs import Received, receive
 from conversations.titles import TitleClaim, clean_title
 from conversations.turns import start_turn
 
@@ -76,13 +76,11 @@ async def test_a_title_of_a_person_is_left_alone(runtime: Runtime, alice: User) 
 async def test_one_given_while_the_model_thinks_is_left_alone(
     runtime: Runtime, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receive = title_runs._receive
-
-    async def rename_first(claim: TitleClaim, received: title_runs._Received) -> object:
+    async def rename_first(claim: TitleClaim, received: Received, *, overall_seconds: float) -> object:
         await Conversation.objects.aupdate(title="Mine", title_source="person")
-        return await receive(claim, received)
+        return await receive(claim, received, overall_seconds=overall_seconds)
 
-    monkeypatch.setattr(title_runs, "_receive", rename_first)
+    monkeypatch.setattr("conversations.title_runs.receive", rename_first)
     chat = await Conversation.objects.acreate(owner=alice)
     await ask(runtime, alice, chat, "Why is the river quiet?")
     assert chat.title == "Mine"

@@ -16,6 +16,7 @@ from llm.profiles import (
     UnknownProvider,
     add_model,
     default_model_id,
+    encoding_of,
     get_profile,
     list_profiles,
     read_api_key,
@@ -67,6 +68,12 @@ def test_it_takes_the_demo_model_away_once_a_key_is_set(settings: Settings) -> N
     settings.GEMINI_API_KEY = "key"
     with pytest.raises(UnknownModel):
         get_profile("demo:friendly")
+
+
+def test_it_counts_for_a_model_that_is_gone(settings: Settings) -> None:
+    ModelProfile.objects.filter(model_id="openai:gpt-5").update(encoding="cl100k_base")
+    assert encoding_of("openai:gpt-5") == "cl100k_base"
+    assert encoding_of("openai:retired") == "o200k_base"
 
 
 def test_it_needs_no_key_for_a_server_of_ones_own(settings: Settings) -> None:
