@@ -9,14 +9,12 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from billing.errors import BudgetExceeded, PriceUnknown
 from billing.holds import release_hold
 from conversations.admission.gate import CapacityWait
-from conversations.attempts import STOPPED, Claim, Ended, Outcome
-from conversations.claims import hold_attempt
+from conversations.attempts import STOPPED, Claim, Ended
 from conversations.endings import close, load
 from conversations.models import Generation, State, Summary, WaitingReason
-from conversations.waits import HOLD_GRACE_SECONDS
+from conversations.waits import hold_next
 
 # Those ahead may use less than they took, or give up: a long wait asks for its time and place again.
 ASK_AGAIN_SECONDS = 30.0
@@ -53,21 +51,7 @@ def put_off(claim: Claim, wait: CapacityWait) -> Generation | Ended | None:
         release_hold(claim.hold_id, reason="waits for capacity", now=now)
         if generation.stop_requested_at is not None:
             return close(generation, STOPPED, now)
-        try:
-            with transaction.atomic():
-                hold = hold_attempt(
-                    generation,
-                    claim.profile,
-                    key=f"{generation.pk}:{generation.epoch + 1}",
-                    now=now,
-                    lease_seconds=seconds + HOLD_GRACE_SECONDS,
-                )
-        except (BudgetExceeded, PriceUnknown):
-            refused = Outcome(State.FAILED, error_code="budget_exceeded", charge="nobody")
-            return close(generation, refused, now)
-        generation.hold_id, generation.output_cap_tokens = hold.pk, hold.output_cap_tokens
-        generation.save(update_fields=["hold_id", "output_cap_tokens"])
-    return generation
+        return hold_next(generation, claim.profile, wait_seconds=seconds, now=now) or generation
 
 
 def call_up(generation_id: uuid.UUID, *, seconds: float) -> bool:

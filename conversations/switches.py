@@ -88,12 +88,7 @@ def _waiting(user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID) -> Ge
         Generation.objects.live()
         .select_for_update(of=("self",))
         .select_related("turn", "conversation", "continues")
-        .filter(
-            conversation_id=conversation_id,
-            conversation__owner_id=user_id,
-            conversation__owner__is_active=True,
-            turn__turn_id=turn_id,
-        )
+        .of_turn(turn_id, conversation_id=conversation_id, user_id=user_id)
         .first()
     )
     if generation is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F
@@ -15,6 +15,7 @@ from conversations.claims import hold_attempt
 from conversations.endings import close, load, pay, pay_without_claim
 from conversations.models import Generation, State, WaitingReason
 from conversations.verdicts import Postpone
+from llm.profiles import Profile
 
 # How long a hold for the next attempt outlives the moment it is due.
 HOLD_GRACE_SECONDS = 60.0
@@ -58,22 +59,30 @@ def postpone(claim: Claim, verdict: Postpone, *, duration_ms: int | None = None)
         # Nothing is held for what the person may not want, nor for long.
         undecided = verdict.reason == WaitingReason.CHOICE
         if verdict.delay_seconds <= HOLD_WAIT_LIMIT_SECONDS and not undecided:
-            try:
-                with transaction.atomic():
-                    hold = hold_attempt(
-                        generation,
-                        claim.profile,
-                        key=f"{generation.pk}:{generation.epoch + 1}",
-                        now=now,
-                        lease_seconds=verdict.delay_seconds + HOLD_GRACE_SECONDS,
-                    )
-            except (BudgetExceeded, PriceUnknown):
-                return close(
-                    generation, Outcome(State.FAILED, error_code="budget_exceeded", charge="nobody"), now
-                )
-            generation.hold_id, generation.output_cap_tokens = hold.pk, hold.output_cap_tokens
-            generation.save(update_fields=["hold_id", "output_cap_tokens"])
+            refused = hold_next(generation, claim.profile, wait_seconds=verdict.delay_seconds, now=now)
+            if refused is not None:
+                return refused
     return generation
+
+
+def hold_next(
+    generation: Generation, profile: Profile, *, wait_seconds: float, now: datetime
+) -> Ended | None:
+    """Hold the units of the attempt after the wait. Ended: the budget allows it no longer."""
+    try:
+        with transaction.atomic():
+            hold = hold_attempt(
+                generation,
+                profile,
+                key=f"{generation.pk}:{generation.epoch + 1}",
+                now=now,
+                lease_seconds=wait_seconds + HOLD_GRACE_SECONDS,
+            )
+    except (BudgetExceeded, PriceUnknown):
+        return close(generation, Outcome(State.FAILED, error_code="budget_exceeded", charge="nobody"), now)
+    generation.hold_id, generation.output_cap_tokens = hold.pk, hold.output_cap_tokens
+    generation.save(update_fields=["hold_id", "output_cap_tokens"])
+    return None
 
 
 def revive_lapsed(generation: Generation) -> Generation | Ended | None:

@@ -47,6 +47,15 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
     def live(self) -> Self:
         return self.filter(state__in=literals(LIVE_STATES))
 
+    def of_turn(self, turn_id: uuid.UUID, *, conversation_id: uuid.UUID, user_id: int) -> Self:
+        """The versions of the answer to a question of this person."""
+        return self.filter(
+            conversation_id=conversation_id,
+            conversation__owner_id=user_id,
+            conversation__owner__is_active=True,
+            turn__turn_id=turn_id,
+        )
+
     def claimable(self, now: datetime) -> Self:
         """Queued, or waiting until ``now``."""
         due = Q(state=State.WAITING, run_after__lte=now) & ~Q(waiting_reason=WaitingReason.CHOICE)
