@@ -1,12 +1,15 @@
 // @ts-check
 // The card at the bottom: text, its length, and one button that sends or stops.
 
+import { isComposed } from "./composing.js";
 import { figure } from "./format.js";
 import { setting } from "./settings.js";
 
 const COUNT_FROM_SHARE = 0.8;
 // Nobody decides anew within this time what a click is for.
 const MEANT_TO_STOP_MS = 500;
+// So soon after a question, a second press of the same button still means Send.
+const DOUBLE_MS = 700;
 
 /** Characters as the server counts them: code points. @param {string} text */
 export const characters = (text) => {
@@ -14,6 +17,14 @@ export const characters = (text) => {
   for (const _ of text) count += 1;
   return count;
 };
+
+/** What can be sent and kept: neither halves of a character nor the sign that ends strings. @param {string} text */
+export const sendable = (text) => (text.toWellFormed?.() ?? text).replaceAll("\0", "");
+
+/** Whether a press is the second half of a double click or a double tap: the button that sent stops by then.
+ * @param {{ detail: number, pointerType?: string }} press @param {number} sinceSentMs */
+export const isSecondPress = ({ detail, pointerType }, sinceSentMs) =>
+  sinceSentMs < DOUBLE_MS && (detail > 1 || pointerType === "touch");
 
 /**
  * @typedef {object} Callbacks
@@ -35,6 +46,14 @@ export class Composer {
     this.count = /** @type {HTMLElement} */ (document.querySelector("[data-field=count]"));
     this.limit = Number(form.dataset.limit);
     this.mode = "send";
+    this.sentAtMs = -Infinity;
+    this.button.addEventListener("click", (event) => {
+      if (this.mode === "stop" && isSecondPress(/** @type {PointerEvent} */ (event), performance.now() - this.sentAtMs)) event.preventDefault();
+    });
+    // A key that is held down presses once.
+    this.button.addEventListener("keydown", (event) => {
+      if (event.repeat && event.key === "Enter") event.preventDefault();
+    });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (this.mode === "stop") this.callbacks.onStop();
@@ -44,14 +63,14 @@ export class Composer {
     this.field.addEventListener("input", () => {
       this.#guardedUntil = 0;
       this.refresh();
-      this.callbacks.onInput(this.field.value);
+      this.callbacks.onInput(this.text);
     });
     this.field.addEventListener("keydown", (event) => this.#key(event));
     this.refresh();
   }
 
   get text() {
-    return this.field.value;
+    return sendable(this.field.value);
   }
 
   set text(value) {
@@ -59,11 +78,11 @@ export class Composer {
     this.refresh();
   }
 
-  /** As if it had been typed. @param {string} text */
-  write(text) {
+  /** As if it had been typed. @param {string} text @param {{ focus?: boolean }} [how] */
+  write(text, { focus = true } = {}) {
     this.text = text;
     this.callbacks.onInput(text);
-    this.field.focus();
+    if (focus) this.field.focus();
   }
 
   get isTooLong() {
@@ -100,13 +119,12 @@ export class Composer {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    if (event.key === "ArrowUp" && !this.text && !event.shiftKey && !event.isComposing) {
+    if (event.key === "ArrowUp" && !this.text && !event.shiftKey && !isComposed(event)) {
       if (this.callbacks.onRecall()) event.preventDefault();
       return;
     }
     if (event.key !== "Enter" || event.shiftKey || event.altKey) return;
-    // Enter belongs to the input method while it composes; 229 is what Safari reports then.
-    if (event.isComposing || event.keyCode === 229) return;
+    if (isComposed(event)) return;
     // Touch keyboards have no Shift+Enter: there Enter breaks the line.
     const breaksLines = setting("sendWithModifier") || matchMedia("(pointer: coarse)").matches;
     if (breaksLines && !event.ctrlKey && !event.metaKey) return;
@@ -122,6 +140,7 @@ export class Composer {
       this.callbacks.say(`The message has ${figure(length)} characters; ${figure(this.limit)} is the limit.`);
       return;
     }
+    this.sentAtMs = performance.now();
     this.callbacks.onSend(this.text);
   }
 }

@@ -5,6 +5,9 @@ import { shownText } from "./thread.js";
 
 const SHOWN_MS = 1600;
 
+/** What the buttons say otherwise: one may be pressed again while it says that it has copied. @type {WeakMap<Element, string>} */
+const labels = new WeakMap();
+
 /** The Markdown of an answer: known if it was streamed here, else asked for. @param {import("./thread.js").Generation} generation @param {string} url of the conversation */
 export async function markdownOf(generation, url) {
   if (generation.text) return shownText(generation);
@@ -24,7 +27,8 @@ export async function copy(text, button, say) {
   say(word);
   const label = button?.querySelector("[data-field=label]") ?? button;
   if (!label) return;
-  const before = label.textContent;
+  const before = labels.get(label) ?? label.textContent ?? "";
+  labels.set(label, before);
   label.textContent = word;
   setTimeout(() => {
     label.textContent = before;

@@ -1,7 +1,8 @@
 // @ts-check
 // Editing an earlier question in its place: Enter sends it as another wording, Escape leaves it as it is.
 
-import { characters } from "./composer.js";
+import { characters, sendable } from "./composer.js";
+import { isComposed } from "./composing.js";
 import { figure } from "./format.js";
 
 /**
@@ -47,10 +48,10 @@ export function editQuestion(turn, { text, limit, onSend }) {
     event.preventDefault();
     if (send.disabled) return;
     close();
-    onSend(field.value);
+    onSend(sendable(field.value));
   });
   form.addEventListener("keydown", (event) => {
-    if (event.isComposing) return;
+    if (isComposed(event)) return;
     if (event.key === "Escape") close();
     else if (event.key === "Enter" && event.target === field && !event.shiftKey && !matchMedia("(pointer: coarse)").matches) form.requestSubmit();
     else return;

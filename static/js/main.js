@@ -14,6 +14,8 @@ import { Effects } from "./effects.js";
 import { enhance } from "./enhance.js";
 import { Exports } from "./exports.js";
 import { Feedback } from "./feedback.js";
+import { refuseFiles } from "./files.js";
+import { fitAboveKeyboard } from "./keyboard.js";
 import { Lens } from "./lens.js";
 import { Line } from "./line.js";
 import { Meter } from "./meter.js";
@@ -21,6 +23,7 @@ import { Offer } from "./offer.js";
 import { Older } from "./older.js";
 import { OpenConversation, idOf } from "./open_conversation.js";
 import { pickerOf } from "./picker.js";
+import { Places } from "./places.js";
 import { SendPreview } from "./preview.js";
 import { previewLine } from "./preview_line.js";
 import { Rail } from "./rail.js";
@@ -134,6 +137,7 @@ const menu = new TurnMenu(one("#turn-menu", HTMLElement), { ...page, asking, rem
 const feedback = new Feedback(one("#feedback-menu", HTMLFormElement), page);
 const exports = new Exports(one("[data-field=exports]", HTMLElement), conversation);
 const links = new TurnLinks({ turnElement, scroll, conversation, banner });
+const places = new Places({ scroller, thread: threadRoot, scroll, turnElement, url: () => conversation.url });
 new Older(one("[data-field=older]", HTMLAnchorElement), {
   scroller,
   url: () => conversation.url,
@@ -185,6 +189,11 @@ function dispatch(event) {
 
 copyCodeIn(threadRoot, say);
 keepPreferences(document, (text) => banner.show(text, "bad"));
+refuseFiles((text) => banner.show(text, "bad"));
+fitAboveKeyboard();
+addEventListener("storage", (event) => {
+  if (conversation.drafts.isGone(event, composer.text)) composer.write("", { focus: false });
+});
 
 const lastOf = (/** @type {string} */ selector) => [...threadRoot.querySelectorAll(selector)].at(-1);
 
@@ -238,8 +247,9 @@ setInterval(() => {
   offer.tick();
   line.tick();
 }, 500);
-if (!links.follow()) {
-  if (matchMedia("(pointer: fine)").matches) composer.field.focus();
-  scroll.pin();
+const isBack = places.restore();
+if (isBack || !links.follow()) {
+  if (!matchMedia("(pointer: coarse)").matches) composer.field.focus();
+  if (!isBack) scroll.pin();
 }
 document.documentElement.dataset.ready = "true";

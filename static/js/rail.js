@@ -172,8 +172,8 @@ export class Rail {
     this.menu.showPopover();
     const place = button.getBoundingClientRect();
     const { offsetHeight, offsetWidth } = this.menu;
-    this.menu.style.insetBlockStart = `${Math.min(place.bottom + 2, innerHeight - offsetHeight - 8)}px`;
-    this.menu.style.insetInlineStart = `${Math.min(place.left, innerWidth - offsetWidth - 8)}px`;
+    this.menu.style.insetBlockStart = `${Math.max(8, Math.min(place.bottom + 2, innerHeight - offsetHeight - 8))}px`;
+    this.menu.style.insetInlineStart = `${Math.max(8, Math.min(place.left, innerWidth - offsetWidth - 8))}px`;
     /** @type {HTMLElement | null} */ (this.menu.querySelector("button:not([hidden])"))?.focus();
   }
 

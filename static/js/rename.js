@@ -1,6 +1,8 @@
 // @ts-check
 // Renaming in place: a field takes the place of the title; Enter saves, Escape cancels.
 
+import { isComposed } from "./composing.js";
+
 const LIMIT_CHARACTERS = 200;
 
 /**
@@ -29,7 +31,7 @@ export function renameInPlace(element, { title, onSave }) {
     if (save && wanted && wanted !== title) onSave(wanted);
   };
   input.addEventListener("keydown", (event) => {
-    if (event.isComposing) return;
+    if (isComposed(event)) return;
     if (event.key === "Enter") finish(true, true);
     else if (event.key === "Escape") finish(false, true);
     else return;

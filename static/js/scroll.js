@@ -88,11 +88,15 @@ export class StickToBottom {
     settle(SETTLE_FRAMES);
   }
 
-  /** Go to this element, though what is around it is laid out only now. @param {Element} element */
-  show(element) {
+  /**
+   * Go to this element, though what is around it is laid out only now.
+   * @param {Element} element @param {number} [top] how far below the edge it is to begin, in px
+   */
+  show(element, top) {
     this.pinned = false;
     const settle = (/** @type {number} */ frames) => {
-      element.scrollIntoView({ block: "start" });
+      if (top === undefined) element.scrollIntoView({ block: "start" });
+      else this.scroller.scrollTop += element.getBoundingClientRect().top - this.scroller.getBoundingClientRect().top - top;
       this.lastTop = this.scroller.scrollTop;
       this.lastHeight = this.scroller.scrollHeight;
       if (frames > 0) requestAnimationFrame(() => settle(frames - 1));

@@ -1,6 +1,7 @@
 // @ts-check
 // Keys that work everywhere on the chat page, and the list of them.
 
+import { isComposed } from "./composing.js";
 import { set, setting } from "./settings.js";
 
 const isMac = /Mac|iP(hone|ad)/.test(globalThis.navigator?.platform ?? "");
@@ -34,7 +35,7 @@ const isTypedInto = (target) =>
 /** @param {HTMLDialogElement} dialog the list @param {Commands} commands */
 export function listen(dialog, commands) {
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.isComposing) return;
+    if (event.defaultPrevented || isComposed(event)) return;
     // What is open in front has the keys.
     if (document.querySelector("dialog[open], details.popup[open], :popover-open")) return;
     const command = commandOf(event, isTypedInto(event.target), setting("singleKeys"));

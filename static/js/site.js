@@ -1,6 +1,8 @@
 // @ts-check
 // What every page has: popups that close, the theme, the drawer on phones.
 
+import { isComposed } from "./composing.js";
+
 /** @param {Event} event */
 function closePopups(event) {
   for (const popup of document.querySelectorAll("details.popup[open]")) {
@@ -13,7 +15,7 @@ function closePopups(event) {
 
 document.addEventListener("pointerdown", closePopups);
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") closePopups(event);
+  if (event.key === "Escape" && !isComposed(event)) closePopups(event);
 }, { capture: true });
 
 /** The server writes it into the next page, so that no page flashes. @param {string} name @param {string} value */

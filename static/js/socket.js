@@ -5,6 +5,8 @@
 
 const HEARTBEAT_MS = 20_000;
 const PONG_TIMEOUT_MS = 10_000;
+// A page that is shown again asks a line that was silent for longer at once.
+const SILENT_MS = 5_000;
 // The server could not take a question just now: it is sent again by itself.
 const UNAVAILABLE_MS = 2_000;
 const BACKOFF_BASE_MS = 500;
@@ -44,7 +46,12 @@ export class ConversationSocket {
     this.heartbeat = undefined;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.again = undefined;
+    /** When the line last spoke. */
+    this.heardAtMs = 0;
     this.onOnline = () => this.retryNow();
+    this.onShown = () => {
+      if (!globalThis.document?.hidden) this.wake();
+    };
   }
 
   get isOpen() {
@@ -53,12 +60,16 @@ export class ConversationSocket {
 
   start() {
     globalThis.addEventListener?.("online", this.onOnline);
+    globalThis.addEventListener?.("pageshow", this.onShown);
+    globalThis.document?.addEventListener("visibilitychange", this.onShown);
     this.#connect();
   }
 
   stop() {
     this.closed = true;
     globalThis.removeEventListener?.("online", this.onOnline);
+    globalThis.removeEventListener?.("pageshow", this.onShown);
+    globalThis.document?.removeEventListener("visibilitychange", this.onShown);
     clearTimeout(this.timer);
     clearTimeout(this.again);
     clearTimeout(this.heartbeat);
@@ -69,6 +80,12 @@ export class ConversationSocket {
     if (this.closed || this.isOpen || this.socket?.readyState === WebSocket.CONNECTING) return;
     clearTimeout(this.timer);
     this.#connect();
+  }
+
+  /** Somebody looks at the page again: timers may have slept, and the line may have died unnoticed. */
+  wake() {
+    if (!this.isOpen) this.retryNow();
+    else if (Date.now() - this.heardAtMs > SILENT_MS) this.#ask();
   }
 
   /** Sent now or, for questions, as soon as the line is back. @param {any} frame @returns {boolean} sent now */
@@ -133,14 +150,18 @@ export class ConversationSocket {
 
   /** Any message shows that the line is alive; silence is asked about, then ended. */
   #beat() {
+    this.heardAtMs = Date.now();
     clearTimeout(this.heartbeat);
+    this.heartbeat = setTimeout(() => this.#ask(), HEARTBEAT_MS);
+  }
+
+  #ask() {
+    clearTimeout(this.heartbeat);
+    this.send({ type: "ping" });
     this.heartbeat = setTimeout(() => {
-      this.send({ type: "ping" });
-      this.heartbeat = setTimeout(() => {
-        const dead = this.socket;
-        this.#lost(1006);
-        dead?.close();
-      }, PONG_TIMEOUT_MS);
-    }, HEARTBEAT_MS);
+      const dead = this.socket;
+      this.#lost(1006);
+      dead?.close();
+    }, PONG_TIMEOUT_MS);
   }
 }

@@ -3,6 +3,8 @@
 
 import { renameInPlace } from "./rename.js";
 
+const DONE = "(done) ";
+
 export class Title {
   /** @param {HTMLButtonElement} button @param {(before: string, title: string) => void} onRename */
   constructor(button, onRename) {
@@ -23,11 +25,10 @@ export class Title {
   show(text) {
     this.button.textContent = text;
     this.button.disabled = false;
-    document.title = `${text} · Chatsite`;
+    const mark = document.title.startsWith(DONE) ? DONE : "";
+    document.title = `${mark}${text} · Chatsite`;
   }
 }
-
-const DONE = "(done) ";
 
 /** An answer has ended in a tab that nobody looks at. */
 export function markDone() {

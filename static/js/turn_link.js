@@ -19,7 +19,10 @@ export class TurnLinks {
    */
   constructor(page) {
     this.page = page;
-    addEventListener("hashchange", () => this.follow());
+    addEventListener("hashchange", () => {
+      // Who comes back goes to where they were: see places.js.
+      if (history.state?.place === undefined) this.follow();
+    });
   }
 
   /** Go where the address points to. @returns {boolean} whether it points to a question that is here */

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
 import { ConversationSocket, backoffMs } from "../../static/js/socket.js";
-import { Drafts } from "../../static/js/drafts.js";
 
 /** A line that the test opens, cuts and speaks into. */
 class Line {
@@ -124,32 +123,6 @@ test("it does nothing for a line that it has given up", () => {
   assert.deepEqual(events, []);
 });
 
-test("it keeps a draft and an unanswered question per conversation", () => {
-  const store = new Map();
-  const storage = {
-    getItem: (key) => store.get(key) ?? null,
-    setItem: (key, value) => store.set(key, value),
-    removeItem: (key) => store.delete(key),
-  };
-  const drafts = new Drafts("c1", storage);
-  drafts.write("half a thought");
-  drafts.writeOutbox({ turn_id: "t1", text: "Why?" });
-  assert.equal(new Drafts("c2", storage).read(), "");
-  assert.equal(new Drafts("c1", storage).read(), "half a thought");
-  drafts.clearOutbox("t2");
-  assert.equal(drafts.readOutbox().turn_id, "t1");
-  drafts.clearOutbox("t1");
-  assert.equal(drafts.readOutbox(), null);
-  drafts.write("");
-  assert.equal(store.size, 0);
-});
-
-test("it works where the browser has no storage", () => {
-  const drafts = new Drafts("c1", { getItem() { throw new Error("denied"); }, setItem() { throw new Error("full"); } });
-  drafts.write("x");
-  assert.equal(drafts.read(), "");
-});
-
 test("it sends a question again that the server could not take just now", () => {
   Line.lines[0].open();
   const frame = { type: "turn.create", turn_id: "t1", text: "Why?" };
@@ -162,4 +135,30 @@ test("it sends a question again that the server could not take just now", () => 
   socket.settle("t1");
   mock.timers.tick(2_000);
   assert.equal(Line.lines[0].sent.length, 2);
+});
+
+test("it asks at once when the page is shown again after a silence", () => {
+  Line.lines[0].open();
+  mock.timers.tick(4_000);
+  socket.onShown();
+  assert.deepEqual(Line.lines[0].sent, []);
+  mock.timers.tick(4_000);
+  socket.onShown();
+  assert.deepEqual(Line.lines[0].sent, [{ type: "ping" }]);
+  mock.timers.tick(10_000);
+  assert.equal(statuses.at(-1), "waiting");
+});
+
+test("it tries again at once when the page is shown again without a line", () => {
+  Line.lines[0].open();
+  for (let number = 0; number < 5; number += 1) {
+    Line.lines.at(-1).cut();
+    mock.timers.tick(15_000);
+  }
+  Line.lines.at(-1).cut();
+  const before = Line.lines.length;
+  socket.onShown();
+  assert.equal(Line.lines.length, before + 1);
+  socket.onShown();
+  assert.equal(Line.lines.length, before + 1);
 });

@@ -8,7 +8,7 @@ globalThis.document = {
   hidden: true, title: "Rivers · Chatsite",
   addEventListener: (name, listener) => listeners.push([name, listener]),
 };
-const { markDone } = await import("../../static/js/title.js");
+const { Title, markDone } = await import("../../static/js/title.js");
 
 test("a hidden tab says once that an answer is there, until somebody looks", () => {
   markDone();
@@ -19,4 +19,13 @@ test("a hidden tab says once that an answer is there, until somebody looks", () 
   assert.equal(document.title, "Rivers · Chatsite");
   markDone();
   assert.equal(document.title, "Rivers · Chatsite");
+});
+
+test("a title that comes after the answer leaves the mark", () => {
+  Object.assign(document, { hidden: true, title: "New chat · Chatsite" });
+  markDone();
+  const button = { textContent: "", disabled: true, addEventListener: () => {} };
+  new Title(button, () => {}).show("Lakes");
+  assert.equal(document.title, "(done) Lakes · Chatsite");
+  assert.equal(button.textContent, "Lakes");
 });

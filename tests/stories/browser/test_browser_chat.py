@@ -7,7 +7,7 @@ import re
 
 import pytest
 from asgiref.sync import sync_to_async
-from playwright.async_api import WebSocketRoute, expect
+from playwright.async_api import Locator, WebSocketRoute, expect
 
 from conversations.models import Conversation, Generation, Turn
 from tests.stories.browser.chat import Chat
@@ -18,6 +18,25 @@ pytestmark = [pytest.mark.browser, pytest.mark.story]
 @sync_to_async
 def stored_generation() -> Generation:
     return Generation.objects.latest("created_at")
+
+
+DROP = """() => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File(["x"], "picture.png", { type: "image/png" }));
+  const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+  return document.querySelector(".thread").dispatchEvent(drop);
+}"""
+KEYBOARD = """height => {
+  if (height === null) delete visualViewport.height;
+  else Object.defineProperty(visualViewport, "height", { get: () => height, configurable: true });
+  visualViewport.dispatchEvent(new Event("resize"));
+}"""
+
+
+async def bottom(element: Locator) -> float:
+    box = await element.bounding_box()
+    assert box is not None
+    return box["y"] + box["height"]
 
 
 def words(text: str) -> str:
@@ -114,6 +133,15 @@ async def test_it_shows_the_same_in_two_tabs(chat: Chat) -> None:
     await other.until("completed")
     await chat.until("completed")
     assert words(await other.text()) == words(await chat.text()) == words((await stored_generation()).text)
+    # Each keeps its own words; what is sent or thrown away in one is no longer offered in the other.
+    await chat.page.fill("#message", "mine")
+    await other.page.fill("#message", "yours")
+    await chat.reload()
+    await expect(chat.page.locator("#message")).to_have_value("mine")
+    await expect(other.page.locator("#message")).to_have_value("yours")
+    await other.page.fill("#message", "mine")
+    await other.page.fill("#message", "")
+    await expect(chat.page.locator("#message")).to_have_value("")
 
 
 async def test_it_goes_on_when_the_line_is_cut(chat: Chat) -> None:
@@ -175,6 +203,10 @@ async def test_it_refuses_a_message_over_the_limit_before_anything_is_sent(chat:
     assert await chat.page.locator(".thread .turn").count() == 0
     assert not [frame for frame in chat.frames if "turn.create" in frame]
     assert await chat.page.input_value("#message") == "x" * 4001
+    # A file is not opened in the place of the page.
+    assert await chat.page.evaluate(DROP) is False
+    await expect(chat.page.locator(".banner")).to_contain_text("Only text can be sent here")
+    await expect(chat.page.locator("#alert")).to_contain_text("Only text can be sent here")
 
 
 async def test_it_keeps_a_draft_over_a_reload(chat: Chat) -> None:
@@ -193,26 +225,38 @@ async def test_it_gives_the_text_back_when_the_server_refuses(chat: Chat) -> Non
 
 
 async def test_it_breaks_the_line_on_shift_enter_and_waits_for_the_input_method(chat: Chat) -> None:
+    low = await chat.page.locator("#message").bounding_box()
     await chat.page.fill("#message", "one")
     await chat.page.press("#message", "Shift+Enter")
     await chat.page.keyboard.type("two")
-    await chat.page.evaluate(
-        """() => {
-             const press = {key: 'Enter', isComposing: true, bubbles: true, cancelable: true};
-             document.querySelector('#message').dispatchEvent(new KeyboardEvent('keydown', press));
-           }"""
-    )
+    high = await chat.page.locator("#message").bounding_box()
+    assert low is not None
+    assert high is not None
+    assert high["height"] > low["height"]
     await expect(chat.page.locator("#message")).to_have_value("one\ntwo")
+    devtools = await chat.page.context.new_cdp_session(chat.page)
+    await chat.page.fill("#message", "")
+    word = {"text": "にほ", "selectionStart": 2, "selectionEnd": 2}
+    await devtools.send("Input.imeSetComposition", word)
+    await chat.page.press("#message", "Enter")
+    await expect(chat.page.locator("#message")).to_have_value(re.compile("にほ"))
     assert await chat.page.locator(".thread .turn").count() == 0
 
 
-async def test_it_sends_once_however_often_enter_is_pressed(chat: Chat) -> None:
+async def test_it_sends_once_however_often_it_is_told_to(chat: Chat) -> None:
     await chat.use("demo:100-20-10")
+    await expect(chat.page.locator(".send")).to_have_attribute("aria-disabled", "true")
     await chat.page.fill("#message", "Once")
     for _ in range(3):
         await chat.page.press("#message", "Enter")
     await chat.until("completed")
     assert len({json.loads(frame)["turn_id"] for frame in chat.frames if "turn.create" in frame}) == 1
+    # The second click of a double one falls on the button that stops by then.
+    await chat.page.fill("#message", "Twice")
+    await chat.page.dblclick(".send")
+    await expect(chat.page.locator(".thread .turn")).to_have_count(2)
+    await chat.until("completed")
+    assert not [frame for frame in chat.frames if "turn.stop" in frame]
 
 
 async def test_it_keeps_the_text_typed_while_an_answer_is_written(chat: Chat) -> None:
@@ -290,6 +334,31 @@ async def test_it_offers_a_drawer_on_a_phone(chat: Chat) -> None:
     await expect(chat.page.locator("dialog.drawer .rail-inner")).to_be_visible()
     await chat.page.keyboard.press("Escape")
     await expect(chat.page.locator("dialog.drawer")).to_be_hidden()
+    await expect(chat.page.locator(".drawer-open")).to_be_focused()
+    # An example is written for who wants it, not sent.
+    example = chat.page.locator(".example").first
+    await example.click()
+    await expect(chat.page.locator("#message")).to_have_value((await example.text_content() or "").strip())
+    assert not [frame for frame in chat.frames if "turn.create" in frame]
+    # A keyboard that covers the page, as on iOS: only the visual viewport shrinks.
+    composer = chat.page.locator(".composer")
+    await chat.page.evaluate(KEYBOARD, 480)
+    assert await bottom(composer) <= 480
+    await chat.page.evaluate(KEYBOARD, None)
+    assert await bottom(composer) > 700
+    # Zoomed to 400 % on a usual screen: nothing is lost to the side or out of reach.
+    await chat.page.set_viewport_size({"width": 320, "height": 256})
+    assert await chat.page.evaluate("() => document.documentElement.scrollWidth") == 320
+    assert await bottom(composer) <= 256
+    assert await chat.page.locator(".thread-scroll").evaluate("element => element.clientHeight") > 100
+    await chat.page.click(".drawer-open")
+    await chat.page.locator("dialog.drawer [data-help]").click()
+    help_list = chat.page.locator("#help")
+    await expect(help_list).to_be_visible()
+    assert await help_list.evaluate("element => element.scrollWidth - element.clientWidth") == 0
+    zoomed = await chat.page.locator("meta[name=viewport]").get_attribute("content")
+    assert zoomed is not None
+    assert not re.search("user-scalable|maximum-scale", zoomed)
 
 
 async def test_it_keeps_the_chosen_theme_without_a_flash(chat: Chat) -> None:

@@ -15,6 +15,17 @@ MODEL = "demo:10-8-2"
 FOCUS = "() => document.activeElement.getAttribute('aria-label') || document.activeElement.textContent.trim()"
 
 
+CLIP = """async parts => {
+  const canvas = new OffscreenCanvas(4, 4);
+  canvas.getContext("2d").fillRect(0, 0, 4, 4);
+  const items = {};
+  for (const [type, text] of Object.entries(parts)) {
+    items[type] = type === "image/png" ? await canvas.convertToBlob({ type }) : new Blob([text], { type });
+  }
+  await navigator.clipboard.write([new ClipboardItem(items)]);
+}"""
+
+
 async def focused(chat: Chat) -> str:
     found: str = await chat.page.evaluate(FOCUS)
     return found
@@ -102,6 +113,15 @@ async def test_it_copies_the_last_answer_and_its_code(chat: Chat) -> None:
     await chat.page.wait_for_function(
         "async wanted => await navigator.clipboard.readText() === wanted", arg=code
     )
+    # What is pasted comes as plain text; a picture does not come, and that is said.
+    message = chat.page.locator("#message")
+    await chat.page.evaluate(CLIP, {"text/plain": "bold\r\nword", "text/html": "<b>bold</b><br>word"})
+    await message.press("Control+v")
+    await expect(message).to_have_value("bold\nword")
+    await chat.page.evaluate(CLIP, {"image/png": ""})
+    await message.press("Control+v")
+    await expect(chat.page.locator(".banner")).to_contain_text("Only text can be sent here")
+    await expect(message).to_have_value("bold\nword")
 
 
 async def test_it_needs_no_mouse(chat: Chat) -> None:

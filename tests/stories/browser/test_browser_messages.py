@@ -131,8 +131,14 @@ async def test_prices_stand_on_what_asks_again_and_a_conversation_goes_to_paper(
         await exports.get_by_role("link", name="Export as HTML").click()
     assert (await download.value).suggested_filename == "broken.html"
     await exports.locator("summary").click()
+    await expect(exports.get_by_role("link", name="Print")).to_be_visible()
+    # On a phone the menu of its row leads there.
+    await chat.page.set_viewport_size({"width": 390, "height": 844})
+    await expect(exports).to_be_hidden()
+    await chat.page.click(".drawer-open")
+    await chat.page.locator("dialog.drawer .rail-more").first.click()
     async with chat.page.context.expect_page() as opened:
-        await exports.get_by_role("link", name="Print").click()
+        await chat.page.locator("#rail-menu").get_by_role("link", name="Print").click()
     paper = await opened.value
     await expect(paper.locator("html[data-ready]")).to_be_attached()
     await expect(paper.locator(".question-text")).to_have_text("Broken?")

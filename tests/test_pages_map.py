@@ -1,0 +1,19 @@
+"""docs/pages.md says where each behaviour of the pages is shown: the names are real."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_every_proof_that_is_named_exists() -> None:
+    named = set(re.findall(r"`([\w.]+)`", (ROOT / "docs" / "pages.md").read_text(encoding="utf-8")))
+    stories = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "tests/stories/browser").glob("test_*.py")
+    )
+    known = set(re.findall(r"^async def (test_\w+)\(", stories, re.MULTILINE))
+    known |= {path.name for path in (ROOT / "tests/js").glob("*.test.js")}
+    assert len(named) > 50
+    assert named <= known, named - known
