@@ -46,11 +46,6 @@ export class LensPanel {
       if (this.isOpen) this.close();
       else this.open();
     });
-    this.opener.addEventListener("keydown", (event) => {
-      if (event.key !== " ") return;
-      event.preventDefault();
-      this.opener.click();
-    });
     this.field("close").addEventListener("click", () => this.close());
     this.policy.addEventListener("change", () => callbacks.onChange({ policy: this.policy.value }));
     this.field("default").addEventListener("click", () => callbacks.onChange({ policy: this.policy.value, as_default: true }));

@@ -18,6 +18,13 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !isComposed(event)) closePopups(event);
 }, { capture: true });
 
+// Links that are buttons with scripts take the space bar as buttons do.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== " " || !(event.target instanceof HTMLAnchorElement) || event.target.getAttribute("role") !== "button") return;
+  event.preventDefault();
+  event.target.click();
+});
+
 /** The server writes it into the next page, so that no page flashes. @param {string} name @param {string} value */
 function remember(name, value) {
   const secure = location.protocol === "https:" ? "; secure" : "";

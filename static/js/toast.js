@@ -10,7 +10,7 @@ export class Toast {
     this.onUndone = onUndone;
     this.text = /** @type {HTMLElement} */ (box.querySelector("[data-field=toast-text]"));
     this.button = /** @type {HTMLButtonElement} */ (box.querySelector("[data-field=toast-undo]"));
-    /** @type {{ commit: () => void, cancel: () => void, timer: ReturnType<typeof setTimeout> } | null} */
+    /** @type {{ commit: () => void, timer: ReturnType<typeof setTimeout> } | null} */
     this.undoable = null;
     addEventListener("pagehide", () => this.commit());
   }
@@ -22,13 +22,21 @@ export class Toast {
     this.text.textContent = text;
     button.hidden = !undo;
     this.box.dataset.shown = "true";
-    const timer = setTimeout(() => {
+    const undoable = {
+      commit: undo?.commit ?? (() => {}),
+      timer: setTimeout(() => end(), undo ? UNDO_MS : UNDO_MS / 2),
+    };
+    const end = () => {
+      // Who has come to the way back, by key or pointer, has not decided yet.
+      if (undo && this.undoable === undoable && button.matches(":focus-visible, :hover")) {
+        undoable.timer = setTimeout(end, UNDO_MS);
+        return;
+      }
       this.commit();
-      if (this.text.textContent === text) this.#hide();
-    }, undo ? UNDO_MS : UNDO_MS / 2);
-    this.undoable = { commit: undo?.commit ?? (() => {}), cancel: undo?.cancel ?? (() => {}), timer };
+    };
+    this.undoable = undoable;
     button.onclick = () => {
-      clearTimeout(timer);
+      clearTimeout(undoable.timer);
       this.undoable = null;
       undo?.cancel();
       this.#hide();
@@ -48,6 +56,7 @@ export class Toast {
     if (!undoable) return;
     this.undoable = null;
     clearTimeout(undoable.timer);
+    this.#hide();
     undoable.commit();
   }
 }
