@@ -34,6 +34,10 @@ export class Places {
       clearTimeout(timer);
       timer = setTimeout(() => this.#keep(), PAUSE_MS);
     }, { passive: true });
+    // Who goes on before the pause is over.
+    document.addEventListener("click", (event) => {
+      if (event.target instanceof Element && event.target.closest("a[href]")) this.#keep();
+    }, { capture: true });
     addEventListener("popstate", () => {
       const place = history.state?.place;
       if (place === null) page.scroll.pin();

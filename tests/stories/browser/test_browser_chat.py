@@ -350,7 +350,11 @@ async def test_it_offers_a_drawer_on_a_phone(chat: Chat) -> None:
     await chat.page.set_viewport_size({"width": 320, "height": 256})
     assert await chat.page.evaluate("() => document.documentElement.scrollWidth") == 320
     assert await bottom(composer) <= 256
-    assert await chat.page.locator(".thread-scroll").evaluate("element => element.clientHeight") > 100
+    shown = chat.page.locator(".thread-scroll")
+    assert await shown.evaluate("element => element.clientHeight") > 50
+    await chat.page.fill("#message", "")
+    await expect(chat.page.locator("[data-field=preview]")).to_have_attribute("data-level", "")
+    assert await shown.evaluate("element => element.clientHeight") > 100
     await chat.page.click(".drawer-open")
     await chat.page.locator("dialog.drawer [data-help]").click()
     help_list = chat.page.locator("#help")

@@ -73,9 +73,10 @@ async def test_it_loads_what_is_older_and_keeps_the_place(chat: Chat, alice: Use
     # Who goes to another page and comes back is where they were, though the page begins further down.
     middle = chat.page.locator(".turn", has_text="Question 30").first
     await middle.evaluate("element => element.scrollIntoView({ block: 'start' })")
-    await chat.page.wait_for_function("() => history.state?.place?.turn")
+    address = await middle.get_attribute("data-turn-id")
     before = await middle.bounding_box()
     await chat.page.click(".rail-head .brand")
+    await chat.page.wait_for_url(f"{chat.base}/")
     await chat.ready()
     await chat.page.go_back()
     await expect(turns.first).to_contain_text("Question 30")
@@ -84,9 +85,10 @@ async def test_it_loads_what_is_older_and_keeps_the_place(chat: Chat, alice: Use
     await expect(chat.page.locator("#message")).to_be_focused()
     assert before is not None
     await chat.page.wait_for_function(PLACE, arg=before["y"])
+    await chat.page.wait_for_function("id => history.state?.place?.turn === id", arg=address)
     # The same between two places of one page.
-    address = await turns.nth(40).get_attribute("id")
-    await chat.page.evaluate("id => { location.hash = id }", address)
+    link = await turns.nth(40).get_attribute("id")
+    await chat.page.evaluate("id => { location.hash = id }", link)
     await expect(turns.nth(40)).to_be_focused()
     await chat.page.go_back()
     await chat.page.wait_for_function(PLACE, arg=before["y"])
