@@ -15,12 +15,6 @@ from tests.stories.browser.chat import Chat
 pytestmark = [pytest.mark.browser, pytest.mark.story]
 
 
-PLACE = """y => {
-  const turn = [...document.querySelectorAll(".turn")].find((one) => one.textContent.includes("Question 30"));
-  return Math.abs(turn.getBoundingClientRect().top - y) < 3;
-}"""
-
-
 @sync_to_async
 def long_conversation(owner: User, turns: int) -> str:
     conversation = Conversation.objects.create(owner=owner, title="Long", model="demo:10-8-2")
@@ -70,28 +64,6 @@ async def test_it_loads_what_is_older_and_keeps_the_place(chat: Chat, alice: Use
     async with chat.page.expect_response("**/answers/*.md") as response:
         await turns.first.locator("[data-action=copy]").click()
     assert await (await response.value).text() == "Answer **0**"
-    # Who goes to another page and comes back is where they were, though the page begins further down.
-    middle = chat.page.locator(".turn", has_text="Question 30").first
-    await middle.evaluate("element => element.scrollIntoView({ block: 'start' })")
-    address = await middle.get_attribute("data-turn-id")
-    before = await middle.bounding_box()
-    await chat.page.click(".rail-head .brand")
-    await chat.page.wait_for_url(f"{chat.base}/")
-    await chat.ready()
-    await chat.page.go_back()
-    await expect(turns.first).to_contain_text("Question 30")
-    await chat.ready()
-    await expect(middle).to_be_in_viewport()
-    await expect(chat.page.locator("#message")).to_be_focused()
-    assert before is not None
-    await chat.page.wait_for_function(PLACE, arg=before["y"])
-    await chat.page.wait_for_function("id => history.state?.place?.turn === id", arg=address)
-    # The same between two places of one page.
-    link = await turns.nth(40).get_attribute("id")
-    await chat.page.evaluate("id => { location.hash = id }", link)
-    await expect(turns.nth(40)).to_be_focused()
-    await chat.page.go_back()
-    await chat.page.wait_for_function(PLACE, arg=before["y"])
 
 
 async def test_it_offers_nothing_older_in_a_short_one(chat: Chat, alice: User) -> None:
