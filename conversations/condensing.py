@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from conversations.context import (
-    SUMMARY_HEADING,
-    Exchange,
-    History,
-    message_tokens,
-    summary_message,
-)
+from conversations.context import SUMMARY_HEADING, message_tokens, summary_message
+from conversations.exchanges import Exchange, History
 from conversations.models import ContextMark
 from llm.messages import ChatRequest, Message
 from llm.profiles import Profile

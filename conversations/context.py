@@ -7,11 +7,11 @@ as far as the policy goes. What a person has excluded is never in.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from conversations.exchanges import Exchange, History, SummaryText
 from conversations.models import ContextMark, ContextPolicy
 from conversations.parts import Parts
 from llm.messages import ChatRequest, Message, Role
@@ -29,42 +29,6 @@ SUMMARY_HEADING = "Summary of the earlier part of this conversation:\n\n"
 STAND_IN = "(A question that is left out here.)"
 
 Status = Literal["in", "pinned", "summarised", "dropped", "excluded"]
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """An earlier question and its answer; "" where there is none. The marks are those of the person."""
-
-    question: str
-    answer: str
-    question_mark: str = ""
-    answer_mark: str = ""
-    turn_id: uuid.UUID | None = None
-    generation_id: uuid.UUID | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SummaryText:
-    """A summary of the exchanges from index ``begin`` up to, without, ``end`` of a history."""
-
-    id: uuid.UUID
-    text: str
-    begin: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """The branch before a question, root first, and what the person wants of it.
-
-    ``pinned_before`` are those with a pinned message among the ``older_turns`` that were not read.
-    """
-
-    exchanges: tuple[Exchange, ...] = ()
-    policy: str = ContextPolicy.AUTO
-    summary: SummaryText | None = None
-    pinned_before: tuple[Exchange, ...] = ()
-    older_turns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from hashlib import sha256
 from django.db.models import Q
 
 from conversations import statements
-from conversations.context import HISTORY_TURNS, Exchange, History, SummaryText
+from conversations.context import HISTORY_TURNS
+from conversations.exchanges import Exchange, History, SummaryText
 from conversations.models import ContextMark, ContextPolicy, Generation, Turn
 from conversations.statements import Step, StoredSummary
 

@@ -11,7 +11,8 @@ from billing.holds import HoldRequest
 from billing.previews import fit_in_turn, preview_hold
 from billing.receipts import usd
 from conversations.condensing import SummaryPlan, plan_summary
-from conversations.context import History, SummaryText, build_context
+from conversations.context import build_context
+from conversations.exchanges import History, SummaryText
 from conversations.models.ids import new_id
 from conversations.summary_holds import summary_hold
 from llm.messages import ChatRequest

@@ -12,8 +12,8 @@ from billing.holds import HoldRequest
 from billing.previews import Preview, preview_hold
 from billing.receipts import usd
 from conversations.asking_more import ask_option
-from conversations.context import History
 from conversations.exceptions import Conflict
+from conversations.exchanges import History
 from conversations.leaner import fits, smaller_contexts
 from conversations.models.ids import new_id
 from conversations.outcomes import NEW_CONVERSATION, PERIODS, WHOSE, refusal_options

@@ -18,7 +18,7 @@ from conversations import statements
 from conversations.attempts import Claim
 from conversations.cached_answers import request_hash
 from conversations.choices import choose_length, choose_profile, choose_temperature
-from conversations.context import Context, ContextTooLong, History, build_context
+from conversations.context import Context, ContextTooLong, build_context
 from conversations.counting import (
     fit_window,
     upper_input,
@@ -26,6 +26,7 @@ from conversations.counting import (
     want_count_near_budget,
 )
 from conversations.exceptions import BudgetRefused, Conflict, Invalid
+from conversations.exchanges import History
 from conversations.kinds import turn_kind
 from conversations.limits import check_confirmation, ways_out
 from conversations.models import Generation, Turn, TurnKind

@@ -14,9 +14,10 @@ from billing.holds import HoldRequest
 from billing.previews import Preview, preview_hold
 from billing.receipts import usd
 from conversations.choices import Version, choose_length, choose_profile, clean_text, require_continuable
-from conversations.context import Context, ContextTooLong, History, build_context
+from conversations.context import Context, ContextTooLong, build_context
 from conversations.events import iso
 from conversations.exceptions import Invalid
+from conversations.exchanges import History
 from conversations.history import history_before, history_of
 from conversations.limits import CONFIRM_PERCENT
 from conversations.models import Conversation, Turn

@@ -21,8 +21,8 @@ from billing.errors import BudgetExceeded, PriceUnknown
 from billing.holds import dispatch_hold, place_hold, release_hold, renew_holds
 from conversations.choices import choose_profile
 from conversations.condensing import plan_summary
-from conversations.context import History
 from conversations.exceptions import BudgetRefused, Conflict, Invalid, NotFound
+from conversations.exchanges import History
 from conversations.history import branch_of, digest_of, history_of
 from conversations.models import Conversation, Summary
 from conversations.outcomes import describe_refusal, refusal_options

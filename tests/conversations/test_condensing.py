@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversations.condensing import TURNS_KEPT, WORTHWHILE_TOKENS, SummaryPlan, plan_summary
-from conversations.context import Exchange, History, SummaryText
+from conversations.exchanges import Exchange, History, SummaryText
 from conversations.models import ContextMark
 from llm.profiles import Profile, demo_profile
 from llm.tokens import estimate_input_tokens

@@ -18,12 +18,10 @@ from conversations.context import (
     STAND_IN,
     Context,
     ContextTooLong,
-    Exchange,
-    History,
-    SummaryText,
     build_context,
     message_tokens,
 )
+from conversations.exchanges import Exchange, History, SummaryText
 from conversations.models import ContextMark, ContextPolicy
 from llm.estimate import InputEstimate
 from llm.profiles import Profile, ProviderConfig

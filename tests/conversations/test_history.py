@@ -6,7 +6,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from conversations.branches import choose_branch
-from conversations.context import HISTORY_TURNS, History
+from conversations.context import HISTORY_TURNS
+from conversations.exchanges import History
 from conversations.history import branch_of, digest_of, history_before, history_of
 from conversations.models import (
     ContextMark,
