@@ -24,9 +24,14 @@ MAKE_RUN = ("make", "run", f"PYTHON={sys.executable}")
 
 
 class LaunchedSite:
-    """One run of the launcher on ``folder``; ``lines`` grows with what it prints."""
+    """One run of the launcher on ``folder``; ``lines`` grows with what it prints.
 
-    def __init__(self, folder: Path, *, command: Sequence[str] = LAUNCHER, **environment: str) -> None:
+    ``measured``: it counts for the coverage, which makes each start a third dearer.
+    """
+
+    def __init__(
+        self, folder: Path, *, command: Sequence[str] = LAUNCHER, measured: bool = True, **environment: str
+    ) -> None:
         self.folder = folder
         self.lines: list[str] = []
         self.printed = threading.Condition()
@@ -35,6 +40,7 @@ class LaunchedSite:
             name: value
             for name, value in os.environ.items()
             if name not in ("REDIS_URL", "DATABASE_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE", "MAKEFLAGS")
+            and (measured or not name.startswith("COVERAGE_"))
         }
         settings = {"CHATSITE_DATA_DIR": str(folder), "PORT": "0", "CHATSITE_ENV_FILE": os.devnull}
         self.process = subprocess.Popen(

@@ -169,7 +169,7 @@ def test_it_lets_commands_run_beside_it(running: LaunchedSite) -> None:
 
 
 def test_it_leaves_no_process_when_the_launcher_is_killed(folder: Path, sites: list[LaunchedSite]) -> None:
-    site = LaunchedSite(folder)
+    site = LaunchedSite(folder, measured=False)
     sites.append(site)
     site.wait_until_ready()
     assert len(site.processes()) >= 5
@@ -188,13 +188,13 @@ def test_it_stops_when_make_is_killed(folder: Path, sites: list[LaunchedSite]) -
 
 
 def test_it_waits_for_the_remains_of_a_killed_launcher(folder: Path, sites: list[LaunchedSite]) -> None:
-    site = LaunchedSite(folder)
+    site = LaunchedSite(folder, measured=False)
     sites.append(site)
     site.wait_until_ready()
     # A web process that cannot answer SIGTERM keeps the guard busy until it kills it.
     site.find("uvicorn").suspend()
     site.launcher.kill()
-    again = LaunchedSite(folder)
+    again = LaunchedSite(folder, measured=False)
     sites.append(again)
     again.wait_until_ready()
     assert sum("uvicorn" in " ".join(process.cmdline()) for process in again.processes()) == 1
