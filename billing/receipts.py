@@ -19,13 +19,17 @@ def usd(nanousd: int | None) -> str | None:
     return format(amount.normalize() if nanousd else Decimal(0), "f")
 
 
-def receipt(entry: LedgerEntry, *, corrections: tuple[LedgerEntry, ...] = ()) -> dict[str, Any]:
+def receipt(
+    entry: LedgerEntry, *, corrections: tuple[LedgerEntry, ...] = (), rates: Rates | None = None
+) -> dict[str, Any]:
     """The figures of a usage entry, with its true-up and refunds added if given.
 
     Counts are inclusive: cached within input, thinking within output. ``cost_usd`` None = price unknown.
-    ``charged`` False = the house bears it. One query, for the rates, where the price is known.
+    ``charged`` False = the house bears it. One query, for the rates, where the price is known; none where
+    ``rates`` are given.
     """
-    return _receipt(entry, corrections, _rates([entry]))
+    known = _rates([entry]) if rates is None else {rates.price_version_id: rates}
+    return _receipt(entry, corrections, known)
 
 
 def receipts(entries: Collection[LedgerEntry]) -> dict[UUID, dict[str, Any]]:

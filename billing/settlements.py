@@ -48,12 +48,13 @@ WHERE l.hold_id = %s ORDER BY l.bucket_id
 class Settlement:
     """``entry`` is the hold's usage entry, also when somebody else had settled it before (``created``
     False); None for a hold that was released or expired, which stays so. ``events`` are thresholds that
-    this settlement passed.
+    this settlement passed, ``rates`` those that it charged by.
     """
 
     entry: LedgerEntry | None
     created: bool
     events: list[BudgetEvent] = field(default_factory=list)
+    rates: Rates | None = None
 
 
 def settle_hold(
@@ -111,7 +112,7 @@ def _settle(
         moves = _moves(hold_id, entry, rates, viable_output_tokens=won[0][9])
         events = postings.write(entry, moves)
         assert events is not None, "the hold was won, so its entry's key cannot be taken"
-    return Settlement(entry=entry, created=True, events=events)
+    return Settlement(entry=entry, created=True, events=events, rates=rates)
 
 
 def _already(hold_id: UUID, *, lenient: bool) -> Settlement:

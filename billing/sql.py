@@ -6,18 +6,21 @@ pass through ``uuid_in``/``time_in`` and ``uuid_out``/``time_out``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 # Connections that live for one request only should not pay for preparing.
 PREPARED_AFTER = 3
+_PLACEHOLDER = re.compile(r"(?<!%)%s")
 
 
 @cache
@@ -35,16 +38,12 @@ def joined() -> AbstractContextManager[None]:
 
 def run(statement: str, params: Sequence[Any]) -> int:
     """Execute and return the number of rows changed."""
-    cursor = connection.cursor()
-    cursor.execute(statement, params)
-    return int(cursor.rowcount)
+    return int((_on_sqlite if _is_sqlite() else _by_django)(statement, params).rowcount)
 
 
 def rows(statement: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Execute and return all rows."""
-    cursor = connection.cursor()
-    cursor.execute(statement, params)
-    return list(cursor.fetchall())
+    return _fetched((_on_sqlite if _is_sqlite() else _by_django)(statement, params))
 
 
 def prepared_run(statement: str, params: Sequence[Any]) -> int:
@@ -56,27 +55,55 @@ def prepared_rows(statement: str, params: Sequence[Any]) -> list[tuple[Any, ...]
     """``rows`` for the statements of every call. Integers travel as 64 bits wide, whatever their value,
     so that a statement is one prepared statement and not one per width.
     """
-    return list(_prepared(statement, params).fetchall())
+    return _fetched(_prepared(statement, params))
+
+
+def _fetched(cursor: Any) -> list[tuple[Any, ...]]:
+    with connection.wrap_database_errors:
+        return list(cursor.fetchall())
+
+
+def _by_django(statement: str, params: Sequence[Any]) -> Any:
+    cursor = connection.cursor()
+    cursor.execute(statement, params)
+    return cursor
 
 
 def _prepared(statement: str, params: Sequence[Any]) -> Any:
-    """A cursor that has executed it: PostgreSQL's own, or Django's where that has something to add."""
-    if (
-        _is_sqlite()
-        or not settings.PREPARED_STATEMENTS
-        or connection.queries_logged
-        or connection.execute_wrappers
-    ):
-        cursor: Any = connection.cursor()
-        cursor.execute(statement, params)
-        return cursor
-    connection.ensure_connection()
-    connection.validate_thread_sharing()
-    connection.validate_no_broken_transaction()
-    cursor = _own_cursor(connection.connection)
-    with connection.wrap_database_errors:
+    """A cursor that has executed it: the engine's own, or Django's where that has something to add."""
+    if _is_sqlite():
+        return _on_sqlite(statement, params)
+    wrapper = connections[DEFAULT_DB_ALIAS]
+    if not settings.PREPARED_STATEMENTS or wrapper.queries_logged or wrapper.execute_wrappers:
+        return _by_django(statement, params)
+    cursor = _own_cursor(_opened(wrapper))
+    with wrapper.wrap_database_errors:
         cursor.execute(statement, params)
     return cursor
+
+
+def _on_sqlite(statement: str, params: Sequence[Any]) -> Any:
+    """SQLite's own cursor: Django's rewrites the statement each time, which takes as long as to run it."""
+    wrapper = connections[DEFAULT_DB_ALIAS]
+    if wrapper.queries_logged or wrapper.execute_wrappers:
+        return _by_django(statement, params)
+    raw = _opened(wrapper)
+    with wrapper.wrap_database_errors:
+        return raw.execute(_with_question_marks(statement), params)
+
+
+def _opened(wrapper: BaseDatabaseWrapper) -> Any:
+    """The driver's connection, after the checks that Django makes before each statement."""
+    wrapper.ensure_connection()
+    wrapper.validate_thread_sharing()
+    wrapper.validate_no_broken_transaction()
+    return wrapper.connection
+
+
+@lru_cache(maxsize=512)
+def _with_question_marks(statement: str) -> str:
+    """As Django's cursor puts it; statements of the hot path are few and come again and again."""
+    return _PLACEHOLDER.sub("?", statement).replace("%%", "%")
 
 
 def _own_cursor(raw: Any) -> Any:

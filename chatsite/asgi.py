@@ -68,13 +68,8 @@ async def websocket(scope: Message, receive: Receive, send: Send) -> None:
     clear_contextvars()
     bind_contextvars(request_id=request_id)
 
-    async def send_with_id(message: Message) -> None:
-        if message["type"] == "websocket.accept":
-            message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
-        await send(message)
-
     try:
-        await _sockets(scope, receive, send_with_id)
+        await _sockets({**scope, "request_id": request_id}, receive, send)
     except ValueError as error:
         if not str(error).startswith("No route found"):
             raise

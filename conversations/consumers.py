@@ -82,7 +82,8 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         self.visitor = visitor
         self.runtime = get_runtime()
         self._topics = (conversation_topic(self.conversation_id), user_topic(visitor.user_id))
-        await self.base_send({"type": "websocket.accept"})
+        told = [(b"x-request-id", self.scope["request_id"].encode())] if "request_id" in self.scope else []
+        await self.base_send({"type": "websocket.accept", "headers": told})
         for topic in self._topics:
             listen(topic, self.on_event)
         try:
@@ -289,5 +290,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
 
     async def _send_text(self, text: str) -> None:
         # A server says by an OSError that the client has gone; that it has, comes as a message of its own.
-        with contextlib.suppress(OSError):
+        try:  # noqa: SIM105 - it runs for every token, and costs nothing this way
             await self.base_send({"type": "websocket.send", "text": text})
+        except OSError:
+            pass

@@ -165,7 +165,7 @@ def pay_without_claim(generation: Generation, outcome: Outcome, now: datetime) -
 
 
 def ended_now(generation: Generation, user_id: int, settlement: Settlement | None, now: datetime) -> Ended:
-    event = generation_ended(generation, receipt(generation, settlement.entry if settlement else None))
+    event = generation_ended(generation, receipt(generation, settlement))
     standing = meters(
         user_id=user_id,
         conversation_id=generation.conversation_id,

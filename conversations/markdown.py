@@ -47,13 +47,7 @@ def render(text: str) -> str:
 
 def sanitise(html: str) -> str:
     """Keeps only what `render` can produce. The second fence: the first is that raw HTML is off."""
-    return nh3.clean(
-        html,
-        tags=_ATTRIBUTES.keys() | _BARE_TAGS,
-        attributes=_ATTRIBUTES,
-        url_schemes={"http", "https", "mailto", "tel"},
-        link_rel=None,
-    )
+    return _cleaner.clean(html)
 
 
 _BARE_TAGS = {
@@ -70,6 +64,12 @@ _ATTRIBUTES: dict[str, set[str]] = {
     "td": {"class"},
     "th": {"class"},
 }
+_cleaner = nh3.Cleaner(
+    tags=_ATTRIBUTES.keys() | _BARE_TAGS,
+    attributes=_ATTRIBUTES,
+    url_schemes={"http", "https", "mailto", "tel"},
+    link_rel=None,
+)
 
 
 # --- Links and images ---------------------------------------------------------

@@ -111,8 +111,8 @@ def queue_generation(
     input_tokens = upper_input(profile, context)
     summarisable = history if question.is_new and question.parent_id == place.head_id else None
     hold = _hold(place, generation_id, profile, context.request, summarisable, input_tokens, wanted, now)
+    estimate = _estimate(input_tokens, hold.output_cap_tokens, hold.cost_nanousd)
     if not order.confirmed:
-        estimate = estimate_of(profile.model_id, input_tokens, hold.output_cap_tokens)
         check_confirmation(hold.nearest_limit, estimate)
     asked_model = "" if continues is None else continues.asked_model
     title = _store(place, question, generation_id, asked_model or profile.model_id, now)
@@ -162,17 +162,21 @@ def queue_generation(
         continues_id=claim.continues_id,
         model=profile.model_id,
         text=question.text,
-        estimate=estimate_of(profile.model_id, input_tokens, hold.output_cap_tokens),
+        estimate=estimate,
         claim=claim,
         title=title,
     )
 
 
 def estimate_of(model: str, input_tokens: int, output_tokens: int) -> dict[str, Any]:
+    return _estimate(input_tokens, output_tokens, quote(model, input_tokens, output_tokens))
+
+
+def _estimate(input_tokens: int, output_tokens: int, cost_nanousd: int | None) -> dict[str, Any]:
     return {
         "input_tokens": input_tokens,
         "max_output_tokens": output_tokens,
-        "cost_usd": usd(quote(model, input_tokens, output_tokens)),
+        "cost_usd": usd(cost_nanousd),
     }
 
 

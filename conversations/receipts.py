@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from billing import receipts as ledger_receipts
+from billing.holds import Settlement
 from billing.models import Bearer, EntryKind, LedgerEntry
 from conversations.models import Generation, State
 from conversations.parts import expected_rest, parts_of
@@ -34,13 +35,16 @@ NOTHING_USED: Receipt = {
 }
 
 
-def receipt(generation: Generation, entry: LedgerEntry | None) -> Receipt:
-    """The receipt of a generation that has ended.
+def receipt(generation: Generation, settlement: Settlement | None) -> Receipt:
+    """The receipt of a generation that has just ended, from what its settlement brought.
 
     ``charged`` False: the house bears it, or nothing was used. ``breakdown``: what the input consisted of,
     our shares of the provider's figure. ``expected_rest_tokens``: of an answer that was cut, else None.
     """
-    figures = None if entry is None else ledger_receipts.receipt(entry)
+    entry = settlement.entry if settlement else None
+    figures = None
+    if settlement is not None and entry is not None:
+        figures = ledger_receipts.receipt(entry, rates=settlement.rates)
     return _receipt(generation, figures, _rests([(generation, entry)]).get(generation.pk))
 
 

@@ -33,6 +33,8 @@ def log_state(
     wait_seconds: float | None = None,
 ) -> None:
     """``ms``: since the call began (streaming: to the first word). ``code``: why it waits or ended."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
     fields = {
         "generation_id": str(generation_id),
         "turn_id": None if turn_id is None else str(turn_id),

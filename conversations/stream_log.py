@@ -38,6 +38,24 @@ RECONNECT_SECONDS = 0.5
 WRITE_TIMEOUT_SECONDS = 2.0
 
 
+# One command and one reply for all streams: a command each took the client several times as long.
+# ARGV: the life of a new log in seconds; then for each key whether its log is new, and the record.
+# Returns for each key 1, or 0 where the log is gone.
+_ADD = """
+local kept = {}
+for i, key in ipairs(KEYS) do
+  if ARGV[2 * i] == '1' then
+    redis.call('XADD', key, '*', 'd', ARGV[2 * i + 1])
+    redis.call('EXPIRE', key, ARGV[1])
+    kept[i] = 1
+  else
+    kept[i] = redis.call('XADD', key, 'NOMKSTREAM', '*', 'd', ARGV[2 * i + 1]) and 1 or 0
+  end
+end
+return kept
+"""
+
+
 def log_key(generation_id: uuid.UUID, epoch: int) -> str:
     return f"chatsite:log:{generation_id}:{epoch}"
 
@@ -84,6 +102,7 @@ class LogWriter:
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self.client = client
+        self._add: Any = client.register_script(_ADD)
         self._written: dict[LiveStream, int] = {}  # seq of the last delta in the log
         self._dirty: set[LiveStream] = set()
         self._work = asyncio.Event()
@@ -128,50 +147,62 @@ class LogWriter:
             logger.warning("stream log unavailable at the end of a generation: %s", type(error).__name__)
 
     async def _loop(self) -> None:
+        clock = asyncio.get_running_loop().time
+        due = 0.0
         while True:
             await self._work.wait()
             self._work.clear()
             self._at_once.clear()
+            # Cut short by a first delta: the others keep their pace, or a start would cost a record of each.
+            is_due = clock() >= due
+            if is_due:
+                due = clock() + FLUSH_SECONDS
             try:
-                reached = await self._flush()
+                reached = await self._flush(only_first=not is_due)
             except Exception:
                 logger.exception("the stream log could not be written; it goes on")
                 reached = False
             if not reached:
                 await asyncio.sleep(RECONNECT_SECONDS)
+            if self._dirty:
+                self._work.set()
             with contextlib.suppress(TimeoutError):
-                # A first delta cuts the pause short.
-                await asyncio.wait_for(self._at_once.wait(), FLUSH_SECONDS)
+                await asyncio.wait_for(self._at_once.wait(), max(due - clock(), 0))
 
-    async def _flush(self) -> bool:
-        """Write all new deltas in one round trip. False when Valkey cannot be reached."""
-        streams = [stream for stream in self._dirty if stream.end is None and stream.local]
-        self._dirty.clear()
+    async def _flush(self, *, only_first: bool = False) -> bool:
+        """Write new deltas in one round trip: all, or those of streams that have no record yet.
+
+        False when Valkey cannot be reached.
+        """
+        chosen = {stream for stream in self._dirty if not (only_first and self._written.get(stream))}
+        self._dirty -= chosen
+        streams = [stream for stream in chosen if stream.end is None and stream.local]
         if not streams:
             return True
-        pipeline = self.client.pipeline(transaction=False)
+        keys: list[str] = []
+        arguments: list[Any] = [KEY_LIFE_SECONDS]
         plan: list[tuple[LiveStream, int, int, int]] = []
         for stream in streams:
             written = self._written.get(stream, 0)
             if written == stream.seq:
                 continue
-            key = log_key(stream.generation_id, stream.epoch)
-            pipeline.xadd(key, {"d": _record(stream, written)}, nomkstream=written > 0)
-            if written == 0:
-                pipeline.expire(key, KEY_LIFE_SECONDS)
+            keys.append(log_key(stream.generation_id, stream.epoch))
+            arguments += (int(written == 0), _record(stream, written))
             plan.append((stream, stream.epoch, written, stream.seq))
+        if not plan:
+            return True
         try:
-            replies = await pipeline.execute()
+            replies = await self._add(keys=keys, args=arguments)
         except (RedisError, OSError):
             # It may come back without its last records, and another one in its place without any.
             self._written.clear()
             self._dirty.update(streams)
             self._work.set()
             return False
-        for (stream, epoch, written, seq), reply in zip(plan, _record_replies(plan, replies), strict=True):
+        for (stream, epoch, _, seq), is_kept in zip(plan, replies, strict=True):
             if stream.end is not None or stream.epoch != epoch or not stream.local:
                 continue  # it ended, began anew or was given up while this was on its way
-            if reply is None and written > 0:
+            if not is_kept:
                 self._written[stream] = 0  # the key is gone: write everything again
                 self._dirty.add(stream)
                 self._work.set()
@@ -182,16 +213,6 @@ class LogWriter:
 
 def _record(stream: LiveStream, after_seq: int) -> bytes:
     return orjson.dumps([after_seq + 1, stream.deltas[after_seq:]])
-
-
-def _record_replies(plan: list[tuple[LiveStream, int, int, int]], replies: list[Any]) -> list[Any]:
-    """The replies to XADD, without those to EXPIRE that follow a first record."""
-    result = []
-    position = 0
-    for _, _, written, _ in plan:
-        result.append(replies[position])
-        position += 1 if written > 0 else 2
-    return result
 
 
 class LogReader:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from django.utils.crypto import salted_hmac
@@ -71,9 +72,12 @@ def key_name(profile: Profile) -> str:
     if not key:
         # No key, so nothing is shared with other models (the demo model, a server of one's own).
         return profile.model_id
-    return (
-        f"{provider.name}:{salted_hmac('conversations.admission', key, algorithm='sha256').hexdigest()[:16]}"
-    )
+    return f"{provider.name}:{_mark(key)}"
+
+
+@lru_cache(maxsize=64)
+def _mark(key: str) -> str:
+    return salted_hmac("conversations.admission", key, algorithm="sha256").hexdigest()[:16]
 
 
 def provider_day(profile: Profile, now: datetime) -> tuple[str, float]:

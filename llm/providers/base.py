@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Protocol, runtime_checkable
+from urllib.request import getproxies
 
 from llm.messages import ChatRequest
 from llm.profiles import Profile
@@ -36,6 +39,11 @@ class TokenCounter(Protocol):
         Raises ``llm.errors`` classes, nothing else. Cancelling closes the connection.
         """
         ...
+
+
+def asks_environment() -> bool:
+    """Whether sessions must look there for proxies and passwords: a thread, twice a call."""
+    return bool(getproxies() or "NETRC" in os.environ or Path("~/.netrc").expanduser().exists())
 
 
 class ProviderFactory(Protocol):

@@ -20,7 +20,7 @@ import pydantic
 from llm.errors import ConnectionFailed, ContentBlocked, LLMError, ProviderError, Truncated
 from llm.messages import ChatRequest, Message
 from llm.profiles import Profile
-from llm.providers.base import CONNECT_TIMEOUT_SECONDS
+from llm.providers.base import CONNECT_TIMEOUT_SECONDS, asks_environment
 from llm.providers.gemini_errors import error_from_body
 from llm.stream import Finish, FinishReason, StreamEvent, TextDelta, ThoughtDelta, ToolCall, UsageReport
 from llm.usage import from_gemini, merge_raw
@@ -139,7 +139,7 @@ class GeminiProvider:
                     connector=_Connector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS, ttl_dns_cache=60),
                     timeout=aiohttp.ClientTimeout(total=None),
                     cookie_jar=aiohttp.DummyCookieJar(),
-                    trust_env=True,
+                    trust_env=asks_environment(),
                 )
             if self._client is None:
                 base_url = self.profile.provider.base_url

@@ -17,7 +17,7 @@ import orjson
 from llm.errors import ConnectionFailed, LLMError, ProviderError
 from llm.messages import ChatRequest
 from llm.profiles import Profile
-from llm.providers.base import CONNECT_TIMEOUT_SECONDS
+from llm.providers.base import CONNECT_TIMEOUT_SECONDS, asks_environment
 from llm.providers.openai_chunks import CompletionReader
 from llm.providers.openai_errors import error_from_response
 from llm.providers.sse import EventStreamParser, EventTooLarge
@@ -135,7 +135,7 @@ class OpenAICompatibleProvider:
                 ),
                 timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_SECONDS),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=True,
+                trust_env=asks_environment(),
             )
         return self._session
 
@@ -144,7 +144,7 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[list[bytes]
     """The data of events, as many together as arrived together, up to ``[DONE]``."""
     parser = EventStreamParser()
     try:
-        async for chunk in response.content.iter_any():
+        while chunk := await response.content.readany():
             payloads = parser.feed(chunk)
             if b"[DONE]" in payloads:
                 yield payloads[: payloads.index(b"[DONE]")]

@@ -88,3 +88,13 @@ def test_several_receipts_cost_one_query(django_assert_num_queries: Any) -> None
     with django_assert_num_queries(1):
         answer = receipts.receipts(found)
     assert answer == {entry.pk: receipts.receipt(entry) for entry in found}
+
+
+def test_a_receipt_with_the_rates_of_its_settlement_asks_nothing(django_assert_num_queries: Any) -> None:
+    prices.set_price(model=play.MODEL, tiers=[prices.TierPrice(100_000, 400_000, cache_read_picousd=25_000)])
+    settlement = play.settle(play.dispatched(), 300, 80)
+    assert settlement.entry is not None
+    with django_assert_num_queries(0):
+        found = receipts.receipt(settlement.entry, rates=settlement.rates)
+    assert found == receipts.receipt(settlement.entry)
+    assert found["rates"] is not None

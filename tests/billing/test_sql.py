@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, ProgrammingError, connection, transaction
 from django.db.transaction import TransactionManagementError
 
 from billing import accounts, sql
@@ -57,3 +57,33 @@ def test_a_broken_transaction_takes_no_more_statements() -> None:
         transaction.set_rollback(True)
         with pytest.raises(TransactionManagementError):
             sql.prepared_rows("SELECT 1", ())
+
+
+def test_errors_of_the_plain_statements_are_those_of_django_too() -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        sql.run("INSERT INTO billing_account (user_id) VALUES (%s)", (1,))
+    missing = OperationalError if connection.vendor == "sqlite" else ProgrammingError
+    with pytest.raises(missing), transaction.atomic():
+        sql.rows("SELECT nothing FROM nowhere", ())
+    assert sql.rows("SELECT %s, 'a%%b' LIKE 'a%%'", ("%s",))[0][0] == "%s"
+
+
+def test_whoever_counts_statements_sees_them_all(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(4):
+        sql.rows("SELECT 1", ())
+        sql.prepared_rows("SELECT 1", ())
+        sql.run("UPDATE billing_account SET timezone = timezone", ())
+        sql.prepared_run("UPDATE billing_account SET timezone = timezone", ())
+
+
+def test_a_wrapper_around_statements_sees_them_all() -> None:
+    seen: list[str] = []
+
+    def note(execute: Any, statement: str, params: Any, many: bool, context: Any) -> Any:
+        seen.append(statement)
+        return execute(statement, params, many, context)
+
+    with connection.execute_wrapper(note):
+        sql.rows("SELECT 1", ())
+        sql.prepared_rows("SELECT 2", ())
+    assert seen == ["SELECT 1", "SELECT 2"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from pytest_django import Settings
 from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as ValkeyAway
 
 from conversations import stream_log
@@ -253,15 +253,13 @@ async def test_it_writes_everything_again_after_valkey_was_away(
     stream = begin(writer)
     await say(writer, stream, "a", "b")
     await until(follower.follow(stream), 2)
-    reached, execute = asyncio.Event(), Pipeline.execute
+    add = writer._add
 
-    async def fail_once(pipeline: Pipeline) -> list[object]:
-        if not reached.is_set():
-            reached.set()
-            raise ValkeyAway
-        return await execute(pipeline)
+    async def fail_once(**given: Any) -> Any:
+        monkeypatch.setattr(writer, "_add", add)
+        raise ValkeyAway
 
-    monkeypatch.setattr(Pipeline, "execute", fail_once)
+    monkeypatch.setattr(writer, "_add", fail_once)
     # What takes its place has the key, but not the last record.
     key = log_key(stream.generation_id, 1)
     (last_id, _), *_ = await writer.client.xrevrange(key, count=1)
@@ -290,3 +288,38 @@ async def test_it_reads_on_from_a_server_that_took_the_place_of_a_silent_one(
         await until(copy, 2)
         await follower.reader.close()
         await follower.reader.client.aclose()
+
+
+async def test_it_writes_a_first_delta_without_a_record_of_every_other_answer(redis_url: str) -> None:
+    writer = LogWriter(connect())
+    begun, fresh = begin(writer), begin(writer)
+    await say(writer, begun, "a")
+    assert await writer._flush()
+    await say(writer, begun, "b")
+    await say(writer, fresh, "x")
+    assert await writer._flush(only_first=True)
+    assert await asyncio.to_thread(read_log, fresh.generation_id, 1) == ["x"]
+    assert await asyncio.to_thread(read_log, begun.generation_id, 1) == ["a"]
+    assert await writer._flush()
+    assert await asyncio.to_thread(read_log, begun.generation_id, 1) == ["a", "b"]
+    assert await writer.client.xlen(log_key(begun.generation_id, 1)) == 2
+    await writer.client.aclose()
+
+
+async def test_it_writes_the_others_when_many_answers_begin_one_after_another(writer: LogWriter) -> None:
+    early = begin(writer)
+    await say(writer, early, "a")
+    async with asyncio.timeout(10):
+        while await asyncio.to_thread(read_log, early.generation_id, 1) != ["a"]:
+            await asyncio.sleep(0)
+        await say(writer, early, "b")
+        while await asyncio.to_thread(read_log, early.generation_id, 1) != ["a", "b"]:
+            await say(writer, begin(writer), "x")  # each cuts the pause of the writer short
+            await asyncio.sleep(0)
+
+
+async def test_a_new_log_has_an_end_of_its_own(writer: LogWriter) -> None:
+    stream = begin(writer)
+    await say(writer, stream, "a")
+    assert await writer._flush()
+    assert 0 < await writer.client.ttl(log_key(stream.generation_id, 1)) <= stream_log.KEY_LIFE_SECONDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from llm.errors import (
     ConnectionFailed,
 )
 from llm.messages import ChatRequest
-from llm.providers.base import Provider
+from llm.providers.base import Provider, asks_environment
 from llm.stream import TextDelta
 from tests.fakes.http_server import Reset, Send, Stall, WaitFor
 from tests.fakes.provider_server import ProviderServer, Reply
@@ -143,3 +144,19 @@ async def test_it_uses_a_connection_again(kind: str, make: Make, server: Provide
     for _ in range(3):
         await run(provider, make_request("1-2-1"))
     assert server.connection_count == 1
+
+
+def test_a_session_looks_into_the_environment_only_where_there_is_something(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.delenv("NETRC", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert not asks_environment()
+    (tmp_path / ".netrc").touch()
+    assert asks_environment()
+    (tmp_path / ".netrc").unlink()
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:3128")
+    assert asks_environment()
