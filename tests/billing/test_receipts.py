@@ -92,7 +92,7 @@ def test_several_receipts_cost_one_query(django_assert_num_queries: Any) -> None
 
 def test_a_receipt_with_the_rates_of_its_settlement_asks_nothing(django_assert_num_queries: Any) -> None:
     prices.set_price(model=play.MODEL, tiers=[prices.TierPrice(100_000, 400_000, cache_read_picousd=25_000)])
-    settlement = play.settle(play.dispatched(), 300, 80)
+    settlement = play.settle(play.dispatched(now=timezone.now()), 300, 80)
     assert settlement.entry is not None
     with django_assert_num_queries(0):
         found = receipts.receipt(settlement.entry, rates=settlement.rates)
