@@ -312,10 +312,10 @@ SPECTACULAR_SETTINGS = {
 # --- Conversations ----------------------------------------------------------
 TEMPORARY_CHAT_SECONDS = env_float("TEMPORARY_CHAT_SECONDS", 900.0, minimum=1)
 MESSAGE_LIMIT_CHARACTERS = env_int("MESSAGE_LIMIT_CHARACTERS", 4000, minimum=1)
-# A summary of the older messages is offered when so much of them is sent in full.
 # Whether a model names new conversations, and which one; empty: the one that answered.
 TITLES = env_bool("TITLES", True)
 TITLE_MODEL = env_str("TITLE_MODEL", "")
+# A summary of the older messages is offered when so much of them is sent in full.
 SUMMARY_OFFER_EXCHANGES = env_int("SUMMARY_OFFER_EXCHANGES", 20, minimum=1)
 SUMMARY_OFFER_TOKENS = env_int("SUMMARY_OFFER_TOKENS", 3000, minimum=1)
 FIRST_TOKEN_TIMEOUT_SECONDS = env_float("FIRST_TOKEN_TIMEOUT_SECONDS", 30.0, minimum=0.1)

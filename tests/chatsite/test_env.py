@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ast
+import math
 import os
 import re
 from pathlib import Path
@@ -10,16 +12,44 @@ from django.core.exceptions import ImproperlyConfigured
 from chatsite import env
 
 ROOT = Path(__file__).resolve().parents[2]
-READERS = re.compile(r'env_(?:str|bool|int|float|list)\(\s*"([A-Z_]+)"')
+ROOMS = ("chatsite", "monitoring", "conversations", "billing", "llm", "workspace")
+READERS = re.compile(r'env_(?:str|bool|int|float|list|numbers)\(\s*"([A-Z][A-Z0-9_]+)"')
+NUMBERS = re.compile(r'env_(?:bool|int|float)\(\s*"([A-Z][A-Z0-9_]+)",\s*([^,)]+)')
+
+
+def sources() -> str:
+    return "\n".join(
+        path.read_text(encoding="utf-8") for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))
+    )
+
+
+def example() -> dict[str, str]:
+    found = re.findall(
+        r"^#? ?([A-Z][A-Z0-9_]+)=(.*)$", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return dict(found)
 
 
 def test_every_variable_that_is_read_is_described() -> None:
-    described = set(re.findall(r"^#? ?([A-Z][A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
-    read = set()
-    for room in ("chatsite", "monitoring", "conversations", "billing", "llm", "workspace"):
-        for path in (ROOT / room).rglob("*.py"):
-            read |= set(READERS.findall(path.read_text(encoding="utf-8")))
-    assert read - described == set()
+    read = set(READERS.findall(sources()))
+    assert len(read) > 60
+    assert read - set(example()) == set()
+
+
+def test_the_operators_guide_lists_every_variable() -> None:
+    guide = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = guide.partition("\n## Settings\n")[2].partition("\n## ")[0]
+    listed = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", table)) - {"NAME_FILE"}
+    unread = {"PORT", "FORWARDED_ALLOW_IPS"}  # by the launcher and by uvicorn
+    assert listed == set(READERS.findall(sources())) | unread
+
+
+def test_the_example_shows_the_defaults() -> None:
+    shown = example()
+    for name, code in NUMBERS.findall(sources()):
+        default = math.prod(float(ast.literal_eval(factor.strip())) for factor in code.split("*"))
+        # What is off by default is shown as it would be set.
+        assert float(shown[name]) == default or name == "PREPARED_STATEMENTS", name
 
 
 def test_the_example_sets_nothing_by_itself() -> None:
