@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import InvalidOperation
 
@@ -27,13 +27,21 @@ class BillFile:
     sums: tuple[BillSum, ...]
 
 
-def read_bill(file: str | bytes) -> BillFile:
-    """Raises BillUnreadable for anything that is none of the known files."""
+class CurrencyUnnamed(BillUnreadable):
+    """The file says "$" and nothing more: which dollars these are, whoever imports it has to say."""
+
+
+def read_bill(file: str | bytes, *, currency: str = "") -> BillFile:
+    """``currency``: an ISO code, for a file whose "$" may be of several countries.
+
+    Raises BillUnreadable for anything that is none of the known files, and CurrencyUnnamed.
+    """
     text = decoded(file) if isinstance(file, bytes) else file
     sheet = find_sheet(text, lambda names: _format_of(names) is not None)
     known = _format_of(frozenset(sheet.names)) if sheet is not None else None
     if sheet is not None and known is not None:
-        return BillFile(known.name, known.provider, known.zone, _sums(known, sheet))
+        told = replace(sheet, preamble={**sheet.preamble, _TOLD: currency})
+        return BillFile(known.name, known.provider, known.zone, _sums(known, told))
     for needs, sentence in _NEARLY:
         if find_sheet(text, needs.issubset) is not None:
             raise BillUnreadable(sentence)
@@ -64,6 +72,11 @@ _GEMINI = re.compile(
     r"\bgemini (\d+(?:\.\d+)?) (flash lite|flash|pro|ultra)\b(?: (tts|live|native audio|computer use))?"
 )
 _MONEY = re.compile(r"(unrounded )?(subtotal|cost) \((.*)\)")
+# Said in place of an ISO code.
+OTHER = "other"
+# Beside the labels of the file: what was said of its currency.
+_TOLD = "currency as told"
+_US_DOLLARS = ("USD", "US$")
 _TOKENS = {"count": 1, "tokens": 1, "token": 1, "1k tokens": 1000, "million tokens": 10**6}
 
 
@@ -126,16 +139,30 @@ def _google_cost(row: Row) -> int | None:
     for name in sorted(named, key=lambda name: (not named[name][1], named[name][2] != "subtotal")):
         amount = row.number(name)
         if amount is not None:
-            currency = row.preamble.get("currency", "").upper() or named[name][3].upper()
-            if currency in ("USD", "$", "US$"):
+            currency = _google_currency(row, named[name][3].upper())
+            if currency in _US_DOLLARS:
                 return whole(amount, NANO)
             rate = Row(row.preamble).number("currency exchange rate")
             if not rate or rate < 0:
+                name = "another currency" if currency == OTHER.upper() else currency
                 raise BillUnreadable(
-                    f"Costs are in {currency}; only US dollars can be compared, or what has an exchange rate."
+                    f"Costs are in {name}; only US dollars can be compared, or what has an exchange rate."
                 )
             return whole(amount / rate, NANO)
     return None
+
+
+def _google_currency(row: Row, symbol: str) -> str:
+    """The cost table names its currency; the report has its symbol alone, and "$" is that of many."""
+    named = row.preamble.get("currency", "").upper()
+    if named or symbol != "$":
+        return named or symbol
+    told = row.preamble.get(_TOLD, "").upper()
+    if not told:
+        raise CurrencyUnnamed(
+            'The file says "$" and names no currency: say whether your billing account is in US dollars.'
+        )
+    return told
 
 
 # --- OpenAI -------------------------------------------------------------------------

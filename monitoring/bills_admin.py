@@ -17,7 +17,7 @@ from billing.errors import InvalidAmount
 from billing.models import LedgerEntry
 from billing.receipts import usd
 from conversations.usage.csv_files import CONTENT_TYPE, csv_lines
-from monitoring.bill_files import BillUnreadable
+from monitoring.bill_files import OTHER, BillUnreadable, CurrencyUnnamed
 from monitoring.models import ProviderBill
 from monitoring.reconciliation import Drift, correct_estimate, drift, entries_behind, import_bill
 from monitoring.tables import Table
@@ -38,6 +38,21 @@ class BillForm(forms.Form):
         help_text=(
             "Google Cloud: Reports, grouped by date and SKU (or the Cost table, which tells whole months)."
             " OpenAI: the usage or cost export, by day and grouped by model or line item. As CSV."
+        ),
+    )
+
+    currency = forms.ChoiceField(
+        label="Currency",
+        required=False,
+        choices=[
+            ("", "As the file says"),
+            ("USD", "US dollars: “$” in the file means USD"),
+            (OTHER, "Another one"),
+        ],
+        help_text=(
+            "Google Cloud's Reports name no currency, only a sign, and “$” is that of many. Look at your"
+            " billing account: under Payment settings it says which one it is. Only US dollars can be"
+            " compared; for another one take the Cost table, which has the exchange rate."
         ),
     )
 
@@ -69,11 +84,15 @@ class ProviderBillAdmin(_ModelAdmin):
             raise PermissionDenied
         form = BillForm(request.POST or None, request.FILES or None)
         if request.method == "POST" and form.is_valid():
-            upload = form.cleaned_data["file"]
+            upload, currency = form.cleaned_data["file"], form.cleaned_data["currency"]
             try:
                 if upload.size > LARGEST_BYTES:
                     raise BillUnreadable("The file is larger than 20 MB: export fewer days.")
-                bill, created = import_bill(upload.read(), file_name=upload.name, actor_id=request.user.pk)
+                bill, created = import_bill(
+                    upload.read(), file_name=upload.name, currency=currency, actor_id=request.user.pk
+                )
+            except CurrencyUnnamed as error:
+                form.add_error("currency", str(error))
             except BillUnreadable as error:
                 form.add_error("file", str(error))
             else:

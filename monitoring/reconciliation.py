@@ -89,14 +89,22 @@ def _share(part: int, whole: int) -> Decimal:
 
 
 def import_bill(
-    content: bytes, *, file_name: str, actor_id: int | None = None, now: datetime | None = None
+    content: bytes,
+    *,
+    file_name: str,
+    currency: str = "",
+    actor_id: int | None = None,
+    now: datetime | None = None,
 ) -> tuple[ProviderBill, bool]:
-    """Store the sums of a billing file; the same file again gives the first import. Raises BillUnreadable."""
+    """Store the sums of a billing file; the same file again gives the first import.
+
+    ``currency`` as in ``read_bill``, which says what is raised.
+    """
     digest = hashlib.sha256(content).hexdigest()
     before = ProviderBill.objects.filter(digest=digest).first()
     if before is not None:
         return before, False
-    found = read_bill(content)
+    found = read_bill(content, currency=currency)
     first, last = found.sums[0].day, max(one.last_day for one in found.sums)
     if (last - first).days >= DAYS_AT_MOST:
         raise BillUnreadable(f"More than {DAYS_AT_MOST} days: export fewer.")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.bill_files import BillUnreadable, match_model, read_bill
+from monitoring.bill_files import BillUnreadable, CurrencyUnnamed, match_model, read_bill
 
 BILLS = Path(__file__).parent / "bills"
 REPORT = (BILLS / "google_report.csv").read_text(encoding="utf-8")
@@ -20,7 +20,7 @@ SECOND, THIRD = date(2026, 11, 2), date(2026, 11, 3)
 
 
 def test_it_reads_googles_report_by_day() -> None:
-    found = read_bill(REPORT)
+    found = read_bill(REPORT, currency="USD")
     assert (found.provider, found.zone) == ("gemini", "America/Los_Angeles")
     flash, lite, pro, image = found.sums
     assert (flash.model, flash.day, flash.last_day) == ("gemini-2.5-flash", SECOND, SECOND)
@@ -59,10 +59,27 @@ def test_it_reads_openais_usage_and_costs() -> None:
 
 @pytest.mark.parametrize("text", [REPORT, TABLE, USAGE, COSTS])
 def test_it_reads_what_spreadsheets_make_of_it(text: str) -> None:
-    plain = read_bill(text)
-    assert read_bill(b"\xef\xbb\xbf" + text.encode()) == plain
-    assert read_bill(text.replace("\n", "\r\n").encode("utf-16")) == plain
-    assert read_bill("\n" + text.upper().replace("T00:00", "t00:00") + "\n\n") == plain
+    plain = read_bill(text, currency="USD")
+    for changed in (
+        b"\xef\xbb\xbf" + text.encode(),
+        text.replace("\n", "\r\n").encode("utf-16"),
+        "\n" + text.upper().replace("T00:00", "t00:00") + "\n\n",
+    ):
+        assert read_bill(changed, currency="USD") == plain
+
+
+def test_it_takes_no_dollar_for_a_us_dollar() -> None:
+    with pytest.raises(CurrencyUnnamed, match="names no currency"):
+        read_bill(REPORT)
+    with pytest.raises(BillUnreadable, match="another currency"):
+        read_bill(REPORT, currency="other")
+    for named in ("USD", "US$"):
+        plain = read_bill(REPORT.replace("($)", f"({named})"))
+        assert plain == read_bill(REPORT, currency="usd")
+    # What the file says goes before what is said of it.
+    with pytest.raises(BillUnreadable, match="in €"):
+        read_bill(REPORT.replace("($)", "(€)"), currency="USD")
+    assert read_bill(TABLE, currency="other") == read_bill(TABLE)
 
 
 def test_it_reads_decimal_commas() -> None:
@@ -70,10 +87,10 @@ def test_it_reads_decimal_commas() -> None:
         "Date;Service description;SKU description;Usage amount;Usage unit;Unrounded subtotal ($)\n"
         "02.11.2026;Gemini API;Generate content input token count gemini 2.5 flash text;1.500;count;0,00045\n"
     )
-    [flash] = read_bill(german).sums
+    [flash] = read_bill(german, currency="USD").sums
     assert (flash.day, flash.input_tokens, flash.cost_nanousd) == (SECOND, 1500, 450_000)
     with pytest.raises(BillUnreadable, match="with commas and with points"):
-        read_bill(german.replace("1.500;", "0.15;"))
+        read_bill(german.replace("1.500;", "0.15;"), currency="USD")
 
 
 @pytest.mark.parametrize(

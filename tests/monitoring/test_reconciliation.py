@@ -50,7 +50,7 @@ def calls(alice: User) -> list[LedgerEntry]:
 
 
 def bill_of(text: str, *, now: datetime = DECEMBER) -> ProviderBill:
-    return import_bill(text.encode(), file_name="usage.csv", now=now)[0]
+    return import_bill(text.encode(), file_name="usage.csv", currency="USD", now=now)[0]
 
 
 @pytest.mark.django_db
@@ -209,3 +209,24 @@ def test_it_is_imported_by_command(calls: list[LedgerEntry], tmp_path: Path) -> 
     assert "gpt-9 (not in the books)" in out.getvalue()
     with pytest.raises(CommandError):
         call_command("bill_import", str(tmp_path / "missing.csv"))
+
+
+@pytest.mark.django_db
+def test_it_asks_which_dollars_these_are(client: Client, root: User, tmp_path: Path) -> None:
+    client.force_login(root)
+    address = "/admin/monitoring/providerbill/add/"
+
+    def upload(**fields: str) -> str:
+        file = SimpleUploadedFile("report.csv", GOOGLE.encode(), "text/csv")
+        return client.post(address, {"file": file, **fields}, follow=True).content.decode()
+
+    assert "say whether your billing account is in US dollars" in upload()
+    assert "Costs are in another currency" in upload(currency="other")
+    assert not ProviderBill.objects.exists()
+    assert "costs are in US dollars" in upload(currency="USD")
+    file = tmp_path / "report.csv"
+    file.write_text(GOOGLE + "\n", encoding="utf-8")
+    with pytest.raises(CommandError, match="names no currency"):
+        call_command("bill_import", str(file))
+    call_command("bill_import", str(file), currency="USD", stdout=StringIO())
+    assert ProviderBill.objects.count() == 2

@@ -20,10 +20,15 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
+        parser.add_argument(
+            "--currency",
+            default="",
+            help="ISO code of the billing account, for a file that says only “$”; without: as the file says",
+        )
 
-    def handle(self, *args: Any, file: Path, **options: Any) -> None:
+    def handle(self, *args: Any, file: Path, currency: str, **options: Any) -> None:
         try:
-            bill, created = import_bill(file.read_bytes(), file_name=file.name)
+            bill, created = import_bill(file.read_bytes(), file_name=file.name, currency=currency)
         except (OSError, BillUnreadable) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{bill}{'' if created else ' (imported before)'}")
