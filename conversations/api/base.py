@@ -44,6 +44,9 @@ class BoundedJSONParser(BaseParser):
             raise Problem("body_too_large", f"The body is larger than {limit:,} bytes.")
         try:
             data = json.loads(body, parse_constant=_refuse_constant)
+            if b"\\u" in body:
+                # Half of a character, written as an escape, can neither be stored nor quoted in an error.
+                json.dumps(data, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
             raise ParseError("The body is not JSON in UTF-8.") from error
         if not isinstance(data, dict):

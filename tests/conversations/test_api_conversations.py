@@ -268,3 +268,22 @@ async def _until_streaming(rest: Rest, path: str) -> dict[str, Any]:
             await asyncio.sleep(0.01)
     status: dict[str, Any] = (await rest.get(f"{path}status/")).json()
     return status
+
+
+@pytest.mark.parametrize("title", ["\\ud800", "\\uDFFF!", "\\ud83d\\ud83d"])
+async def test_half_a_character_is_no_text(title: str, rest: Rest) -> None:
+    for path, body in (("conversations/", f'{{"title": "{title}"}}'), ("budgets/", f'{{"unit": "{title}"}}')):
+        response = await rest.client.post(
+            f"/api/v1/{path}", body, content_type="application/json", headers=rest.headers
+        )
+        assert (response.status_code, response.json()["code"]) == (400, "malformed"), path
+
+
+async def test_a_character_in_two_halves_is_one(rest: Rest) -> None:
+    response = await rest.client.post(
+        "/api/v1/conversations/",
+        '{"title": "\\ud83c\\udf0a"}',
+        content_type="application/json",
+        headers=rest.headers,
+    )
+    assert response.json()["title"] == "\N{WATER WAVE}"

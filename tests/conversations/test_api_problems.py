@@ -53,7 +53,7 @@ REFUSED: list[tuple[Row, int, str]] = [
     (("POST", "messages/", {}), 422, "invalid"),
     (("POST", "messages/", {"text": None}), 422, "invalid"),
     (("POST", "messages/", {"text": ["Hello"]}), 422, "invalid"),
-    (("POST", "messages/", b'{"text": "\\ud800"}'), 422, "invalid"),
+    (("POST", "messages/", b'{"text": "\\ud800"}'), 400, "malformed"),
     (("POST", "messages/", {"text": "Hello", "turn_id": "mine"}), 422, "invalid"),
     (("POST", "messages/", {"text": "Hello", "temperature": "warm"}), 422, "invalid"),
     (("POST", "messages/", b'{"text": "Hello", "temperature": 1e400}'), 422, "invalid"),
