@@ -44,8 +44,28 @@ def issue(user: User, *, now: datetime | None = None) -> Tokens:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What an unexpired token of ours says: whose it is, and with which password it was got."""
+
+    user_id: int
+    person_key: str
+
+    def hold_for(self, user: User) -> bool:
+        return user.pk == self.user_id and constant_time_compare(self.person_key, _person_key(user))
+
+
 def bearer(token: str, kind: Kind) -> User | None:
     """The active person whose unexpired token of this kind it is; None for any other text."""
+    claims = read(token, kind)
+    if claims is None:
+        return None
+    user = User.objects.filter(pk=claims.user_id, is_active=True).first()
+    return user if user is not None and claims.hold_for(user) else None
+
+
+def read(token: str, kind: Kind) -> Claims | None:
+    """What the token says, if it is one of ours of this kind. Whether it still holds, its person knows."""
     if len(token) > TOKEN_CHARACTERS or token.count(".") != 2:
         return None
     try:
@@ -61,10 +81,7 @@ def bearer(token: str, kind: Kind) -> User | None:
         return None
     if claims.get("use") != kind:
         return None
-    user = User.objects.filter(pk=user_id, is_active=True).first()
-    if user is None or not constant_time_compare(str(claims.get("key")), _person_key(user)):
-        return None
-    return user
+    return Claims(user_id, str(claims.get("key")))
 
 
 def _signed(user: User, kind: Kind, now: datetime, expires_at: datetime) -> str:

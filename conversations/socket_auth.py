@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.contrib.auth import get_user
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.http import HttpRequest
 from django.http.request import validate_host
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
 from conversations import access_tokens
 from conversations.models import ApiKey, Conversation, Generation
 
 Headers = dict[bytes, bytes]
+Check = Callable[[User], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +114,41 @@ def _user_of_session(key: str) -> int | None:
 
 
 def still_welcome(credentials: Collection[Credential]) -> set[Credential]:
-    """Those that would still open a socket: not revoked, signed out, expired or deactivated. Few queries."""
+    """Those that would still open a socket: not revoked, signed out, expired or deactivated.
+
+    At most three queries, however many there are.
+    """
     digests = [one.secret for one in credentials if one.kind == "key"]
-    usable = set(ApiKey.objects.usable().filter(digest__in=digests).values_list("digest", flat=True))
-    return {one for one in credentials if one.kind == "key" and one.secret in usable} | {
-        one
-        for one in credentials
-        if (one.kind == "session" and _user_of_session(one.secret) == one.user_id)
-        or (one.kind == "token" and access_tokens.bearer(one.secret, "access") is not None)
-    }
+    usable = ApiKey.objects.usable().filter(digest__in=digests) if digests else ApiKey.objects.none()
+    welcome_keys = set(usable.values_list("digest", flat=True))
+    checks = _checks_of_sessions([one.secret for one in credentials if one.kind == "session"])
+    for one in credentials:
+        if one.kind == "token" and (claims := access_tokens.read(one.secret, "access")) is not None:
+            checks[one.secret] = claims.hold_for
+    asked = [one for one in credentials if one.secret in checks]
+    users = User.objects.filter(is_active=True).in_bulk({one.user_id for one in asked}) if asked else {}
+    welcome = {one for one in credentials if one.kind == "key" and one.secret in welcome_keys}
+    for one in asked:
+        user = users.get(one.user_id)
+        if user is not None and checks[one.secret](user):
+            welcome.add(one)
+    return welcome
+
+
+def _checks_of_sessions(keys: Collection[str]) -> dict[str, Check]:
+    """By key of a session that is there: whether it is this person's, with the password that he has now."""
+    if not keys:
+        return {}
+    found = Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
+    return {session.session_key: partial(_is_session_of, session.get_decoded()) for session in found}
+
+
+def _is_session_of(session: dict[str, Any], user: User) -> bool:
+    """What ``get_user`` asks of one session, with the person at hand."""
+    if session.get(SESSION_KEY) != str(user.pk):
+        return False
+    if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
+        return False
+    now = session.get(HASH_SESSION_KEY, "")
+    hashes = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
+    return any(constant_time_compare(now, one) for one in hashes)
