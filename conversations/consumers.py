@@ -30,10 +30,11 @@ from conversations.database import in_database
 from conversations.exceptions import Refusal
 from conversations.feed import Feed
 from conversations.launch import announce_start, launch, schedule, stop, switch
-from conversations.live import LiveStream
+from conversations.live import Attachment, LiveStream
 from conversations.models import Generation, State
 from conversations.runtime import Runtime, get_runtime
 from conversations.socket_auth import Headers, Visitor, admit
+from conversations.standings import Begun, Standing
 from conversations.waiting_events import waiting_event
 
 logger = logging.getLogger(__name__)
@@ -93,9 +94,10 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         except (RedisError, OSError) as error:
             logger.warning("channel layer unavailable: %s", type(error).__name__)
         if visitor.live is not None:
-            await self._announce_live(visitor.live)
+            await self._attach(visitor.live, held=True)
         self._chores.append(asyncio.create_task(self.feed.run()))
         self.runtime.doorkeeper.watch(self, visitor.credential, self._on_unwelcome)
+        self.runtime.lookout.watch(self.conversation_id, self)
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
         raise StopConsumer
@@ -104,6 +106,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         """However the socket ended: nothing of this process refers to it any more."""
         if self._topics:
             self.runtime.doorkeeper.forget(self)
+            self.runtime.lookout.forget(self.conversation_id, self)
         self.feed.close()
         for chore in tuple(self._chores):
             chore.cancel()
@@ -214,13 +217,14 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
 
     # --- Live streams ---------------------------------------------------------------
 
-    async def _announce_live(self, generation: Generation) -> None:
-        """Tell a new socket what is being written; the words wait until it says where it resumes."""
+    async def _attach(self, generation: Generation, *, held: bool = False) -> Attachment:
+        """Show what is being written; ``held``: its words wait until the client says where it resumes."""
         stream = await self.runtime.following.stream_of(generation)
         # At once: a stream that nobody watches is forgotten, and then nothing tells of its end.
-        self.feed.attach(stream, held=True)
+        attachment = self.feed.attach(stream, held=held)
         if generation.state == State.WAITING:
             stream.wait(await in_database(waiting_event, generation))
+        return attachment
 
     async def _catch_up(self, generation_id: uuid.UUID, *, after_seq: int, epoch: int | None = None) -> None:
         attachment = self.feed.attachments.get(generation_id)
@@ -232,7 +236,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             if not generation.is_live:
                 await self.send_event(await in_database(endings.ended_event_of, generation))
                 return
-            attachment = self.feed.attach(await self.runtime.following.stream_of(generation))
+            attachment = await self._attach(generation)
         self.feed.resume(attachment, after_seq, epoch)
 
     def _own_generation(self, generation_id: uuid.UUID) -> Generation | None:
@@ -255,9 +259,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             self._wait(event)
             return
         if not event["type"].startswith("notice."):
-            task = asyncio.ensure_future(self.send_event(event))
-            self._chores.append(task)
-            task.add_done_callback(self._chores.remove)
+            self._send_soon(event)
             return
         generation_id = uuid.UUID(event["generation_id"])
         if self.feed.has_ended(generation_id):
@@ -284,6 +286,20 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             )
             known = self.feed.attach(stream)
         return known.stream
+
+    def on_standing(self, standing: Standing | None, begun: Begun | None) -> None:
+        """What the database says, told where no notice may have come."""
+        if standing is None:
+            self._send_soon(events.conversation_updated(self.conversation_id, "deleted"))
+            return
+        is_told = begun is not None and self.feed.tells(begun.generation_id)
+        if begun is None or not is_told or begun.turn_id != standing.head_turn_id:
+            self._send_soon(events.conversation_head(self.conversation_id, standing, begun))
+
+    def _send_soon(self, event: Event) -> None:
+        task = asyncio.ensure_future(self.send_event(event))
+        self._chores.append(task)
+        task.add_done_callback(self._chores.remove)
 
     async def send_event(self, event: Event) -> None:
         await self._send_text(orjson.dumps(event).decode())

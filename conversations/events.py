@@ -17,6 +17,7 @@ from conversations.exceptions import Refusal
 from conversations.models import Generation
 from conversations.notes import notes_of
 from conversations.receipts import Receipt
+from conversations.standings import Begun, Standing
 
 Event = dict[str, Any]
 
@@ -120,6 +121,18 @@ def branch_chosen(conversation_id: uuid.UUID, head_turn_id: uuid.UUID) -> Event:
 def version_chosen(conversation_id: uuid.UUID, turn_id: uuid.UUID, generation_id: uuid.UUID) -> Event:
     return conversation_updated(
         conversation_id, "version", turn_id=str(turn_id), generation_id=str(generation_id)
+    )
+
+
+def conversation_head(conversation_id: uuid.UUID, standing: Standing, begun: Begun | None) -> Event:
+    """Where it stands now, for a client that may have missed something: what it lacks, it asks for."""
+    return conversation_updated(
+        conversation_id,
+        "head",
+        head_turn_id=None if standing.head_turn_id is None else str(standing.head_turn_id),
+        turn_id=None if begun is None else str(begun.turn_id),
+        generation_id=None if begun is None else str(begun.generation_id),
+        state=None if begun is None else begun.state,
     )
 
 

@@ -39,6 +39,10 @@ class Feed:
         """Whether its end was sent here: what is said of it later is old news."""
         return generation_id in self._ended
 
+    def tells(self, generation_id: uuid.UUID) -> bool:
+        """Whether the client hears of its end here, or has heard of it."""
+        return generation_id in self.attachments or self.has_ended(generation_id)
+
     def attach(self, stream: LiveStream, *, held: bool = False) -> Attachment:
         """Show the stream; ``held``: its words wait for a moment until the client says where it goes on."""
         attachment = self.attachments.get(stream.generation_id)

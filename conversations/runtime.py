@@ -31,6 +31,7 @@ from conversations.generation import run_generation
 from conversations.heartbeat import Heartbeat
 from conversations.hints import ended_notice, started_notice, tell_worker
 from conversations.live import LiveStream
+from conversations.lookout import Lookout
 from conversations.models import Generation, WaitingReason
 from conversations.queue_calls import leave_queue
 from conversations.running import Attempt
@@ -55,6 +56,7 @@ class Runtime:
         self._runs: set[asyncio.Task[None]] = set()
         self._chores: set[asyncio.Task[Any]] = set()
         self.doorkeeper = Doorkeeper()
+        self.lookout = Lookout()
         self._client = connect_to_write()
         self._ear = connect()
         self.log = LogWriter(self._client)
@@ -68,6 +70,7 @@ class Runtime:
             self._control_loop(),
             self.following.run(),
             self.doorkeeper.run(),
+            self.lookout.run(),
         ):
             self._keep(chore)
 

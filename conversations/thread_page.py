@@ -93,6 +93,7 @@ class Answered:
                 "seq": generation.seq,
                 "model": generation.model,
                 "html": self.html,
+                "prefix": self.before if generation.is_live else "",
                 "receipt": self.receipt,
                 "notes": list(self.notes),
                 "options": list(self.options),

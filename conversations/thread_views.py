@@ -54,6 +54,24 @@ def older_turns(request: HttpRequest, conversation_id: uuid.UUID) -> HttpRespons
 
 @json_door
 @require_GET
+def newer_turns(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    """The turns of the branch that is shown after the turn ``after``, or all of them where it is empty.
+
+    ``whole`` false: the branch does not lead there, or there are too many. Then the page is loaded anew.
+    """
+    conversation = own_conversation(request, conversation_id)
+    after = request.GET.get("after", "")
+    path = conversation.path(last=TURNS_SHOWN)
+    known = [str(turn.turn_id) for turn in path]
+    if after:
+        whole, fresh = after in known, path[known.index(after) + 1 :] if after in known else []
+    else:
+        whole, fresh = not path or path[0].parent_id is None, path
+    return JsonResponse({"turns": [one.data() for one in answered(fresh)] if whole else [], "whole": whole})
+
+
+@json_door
+@require_GET
 def one_turn(request: HttpRequest, conversation_id: uuid.UUID, turn_id: uuid.UUID) -> HttpResponse:
     conversation = own_conversation(request, conversation_id)
     turn = get_object_or_404(conversation.turns.select_related("chosen"), turn_id=turn_id)

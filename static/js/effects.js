@@ -8,7 +8,8 @@ import { markDone } from "./title.js";
 /**
  * @typedef {import("./line.js").Page & {
  *   announcer: import("./announcer.js").Announcer, asking: import("./asking.js").Asking,
- *   budgets: import("./budget_news.js").BudgetNews, composer: import("./composer.js").Composer,
+ *   budgets: import("./budget_news.js").BudgetNews, catchUp: import("./catch_up.js").CatchUp,
+ *   composer: import("./composer.js").Composer,
  *   exports: import("./exports.js").Exports,
  *   lens: import("./lens.js").Lens, line: import("./line.js").Line, meter: import("./meter.js").Meter,
  *   rail: import("./rail.js").Rail, temporary: import("./temporary.js").TemporarySwitch,
@@ -24,7 +25,7 @@ export class Effects {
 
   /** @param {import("./thread.js").Effect} effect */
   carryOut(effect) {
-    const { asking, budgets, line, say, thread, versions } = this.page;
+    const { asking, budgets, catchUp, line, say, thread, versions } = this.page;
     if (effect.do === "send") line.ask(effect.frame);
     else if (effect.do === "accepted") this.#accepted(effect.turnId);
     else if (effect.do === "refused") {
@@ -36,7 +37,9 @@ export class Effects {
     } else if (effect.do === "problem") {
       if (effect.turnId) line.settle(effect.turnId);
       asking.notSent(effect.problem, effect.turnId ?? "");
-    } else if (effect.do === "load-turn") versions.load(effect.turnId);
+    } else if (effect.do === "load-turn") versions.load(effect.turnId, effect.isNews);
+    else if (effect.do === "catch-up") catchUp.load();
+    else if (effect.do === "learned") this.#learned(effect.generationIds);
     else if (effect.do === "branch") {
       if (!versions.switching && thread().turns.at(-1)?.id !== effect.headTurnId) location.reload();
     } else if (effect.do === "finished") this.#finished(effect.generationId);
@@ -73,6 +76,16 @@ export class Effects {
     else if (generation.state === "stopped") say("Stopped. What came is kept.");
     else announcer.alert(generation.error?.detail ?? "The answer was interrupted.");
     markDone();
+  }
+
+  /** What was answered elsewhere. @param {string[]} generationIds */
+  #learned(generationIds) {
+    const { meter, say, thread } = this.page;
+    for (const id of generationIds) {
+      const { receipt } = thread().generations[id];
+      if (receipt) meter.addReceipt(receipt);
+    }
+    say(generationIds.length > 1 ? `${generationIds.length} answers were added` : "An answer was added");
   }
 
   /** Text has been shown. */

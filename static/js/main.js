@@ -7,6 +7,7 @@ import { Announcer } from "./announcer.js";
 import { Asking } from "./asking.js";
 import { Banner } from "./banner.js";
 import { BudgetNews } from "./budget_news.js";
+import { CatchUp } from "./catch_up.js";
 import { Composer } from "./composer.js";
 import { copy, copyCodeIn } from "./copying.js";
 import { one } from "./elements.js";
@@ -131,6 +132,13 @@ const again = new AgainMenu(one("#again-menu", HTMLFormElement), {
   price: async (turnId, model) =>
     previewLine(await request("GET", `${conversation.url}turns/${turnId}/price/?${new URLSearchParams({ model })}`)),
 });
+const catchUp = new CatchUp({
+  url: () => conversation.url,
+  thread: () => thread,
+  dispatch,
+  isGone: (turnId) => removal.gone.has(turnId),
+  isSwitching: () => versions.switching,
+});
 const toast = new Toast(one("[data-field=turn-toast]", HTMLElement), { onUndone: () => say("Undone") });
 const removal = new Removal({ ...page, toast, turnElement });
 const menu = new TurnMenu(one("#turn-menu", HTMLElement), { ...page, asking, removal, toast });
@@ -164,7 +172,7 @@ const rail = new Rail(one(".rail-inner", HTMLElement), one("#rail-template", HTM
 });
 
 const effects = new Effects({
-  ...page, announcer, asking, budgets, composer, exports, lens, line, meter, rail, temporary, title, versions,
+  ...page, announcer, asking, budgets, catchUp, composer, exports, lens, line, meter, rail, temporary, title, versions,
 });
 const actions = new TurnActions({
   ...page, again, asking, feedback, menu, versions, turnElement, parameters: () => picker.parameters(),

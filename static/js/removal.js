@@ -17,6 +17,8 @@ export class Removal {
     this.page = page;
     /** @type {Promise<void> | null} */
     this.telling = null;
+    /** Off the page; the server may have them yet. @type {Set<string>} */
+    this.gone = new Set();
   }
 
   /** @param {string} turnId */
@@ -26,7 +28,11 @@ export class Removal {
     const gone = goesWith(turns, turnId);
     if (!gone.length) return;
     const at = turns.indexOf(gone[0]);
-    const restore = () => dispatch({ type: "local.restore", turns: gone, at });
+    for (const { id } of gone) this.gone.add(id);
+    const restore = () => {
+      for (const { id } of gone) this.gone.delete(id);
+      dispatch({ type: "local.restore", turns: gone, at });
+    };
     const words = gone.length > 1 ? `${gone.length} questions deleted` : "Question deleted";
     toast.show(words, {
       cancel: () => {

@@ -55,7 +55,8 @@ import { joinContinuation } from "./continuation.js";
  *   | { do: "finished", generationId: string } | { do: "budget", budget: any } | { do: "rail", event: any }
  *   | { do: "problem", problem: Problem, turnId?: string } | { do: "reload" }
  *   | { do: "edit-refused", turnId: string, text: string, problem: Problem }
- *   | { do: "say", text: string } | { do: "load-turn", turnId: string } | { do: "branch", headTurnId: string }} Effect
+ *   | { do: "say", text: string } | { do: "load-turn", turnId: string, isNews?: boolean }
+ *   | { do: "catch-up" } | { do: "learned", generationIds: string[] } | { do: "branch", headTurnId: string }} Effect
  *
  * @typedef {{ thread: Thread, effects: Effect[] }} Step
  */
@@ -119,7 +120,7 @@ export const resumeFrame = (generation) => ({
   },
 });
 
-/** Turns as the server tells them. @param {TurnData[]} data @returns {Thread} */
+/** Turns as the server tells them. The words of a live answer come from its stream, from the first one on. @param {TurnData[]} data @returns {Thread} */
 export function adopted(data) {
   /** @type {Thread} */
   const thread = { turns: [], generations: {} };
@@ -127,7 +128,9 @@ export function adopted(data) {
     thread.turns.push({
       id, text, siblings, versions, generationId: generation?.id ?? null, status: "accepted", refusal: null,
     });
-    if (generation) thread.generations[generation.id] = newGeneration({ ...generation, turnId: id });
+    if (!generation) continue;
+    const unread = isLive(generation.state) ? { epoch: 0, seq: 0 } : {};
+    thread.generations[generation.id] = newGeneration({ ...generation, ...unread, turnId: id });
   }
   return thread;
 }

@@ -1,11 +1,11 @@
 // @ts-check
 // What the person does to a thread: each action gives the next thread and what the page has to carry out.
 
-import { adopted, isBusy, liveGeneration, patchGeneration, patchTurn, resumeFrame, without } from "./thread.js";
+import { adopted, isBusy, isLive, liveGeneration, patchGeneration, patchTurn, resumeFrame, without } from "./thread.js";
 
 /**
  * @typedef {import("./thread.js").Thread} Thread
- * @typedef {import("./thread.js").Step} Step
+ * @typedef {import("./thread.js").Step} Step @typedef {import("./thread.js").TurnData} TurnData
  */
 
 /** @type {Record<string, (thread: Thread, action: any) => Step>} */
@@ -28,13 +28,27 @@ export const actions = {
     };
     return { thread: { ...thread, turns: [...thread.turns.slice(0, at), turn] }, effects: [] };
   },
-  // Another version of an answer, as the server has it.
-  "local.version": (thread, { turn }) => {
+  // Another version of an answer, as the server has it; `isNews`: the page has missed that it was made.
+  "local.version": (thread, { turn, isNews }) => {
     if (!thread.turns.some((one) => one.id === turn.id)) return { thread, effects: [] };
     const { generations, turns } = adopted([turn]);
     const { generationId, versions, siblings } = turns[0];
-    const next = { ...thread, generations: { ...thread.generations, ...generations } };
-    return { thread: patchTurn(next, turn.id, { generationId, versions, siblings }), effects: [] };
+    const known = generationId ? thread.generations[generationId] : null;
+    const patched = patchTurn(thread, turn.id, { generationId, versions, siblings });
+    // What is being written here already is ahead of what was read, but for what it continues.
+    if (known && isLive(known.state) && (known.prefix || !generations[known.id].prefix)) return { thread: patched, effects: [] };
+    return known && !isLive(known.state) || !isNews
+      ? { thread: { ...patched, generations: { ...thread.generations, ...generations } }, effects: [] }
+      : learned(patched, generations);
+  },
+  // What was asked elsewhere, and the page has missed. A question that is on its way stays the last one.
+  "local.newer": (thread, { turns }) => {
+    const known = new Set(thread.turns.map((turn) => turn.id));
+    const newer = adopted(turns.filter((/** @type {TurnData} */ turn) => !known.has(turn.id)));
+    if (!newer.turns.length) return { thread, effects: [] };
+    const sending = thread.turns.findIndex((turn) => turn.status === "sending");
+    const all = thread.turns.toSpliced(sending < 0 ? thread.turns.length : sending, 0, ...newer.turns);
+    return learned({ ...thread, turns: all }, newer.generations);
   },
   // The branch of another wording, from the question `at` on.
   "local.branch": (thread, { at, turns }) => {
@@ -76,6 +90,26 @@ export const actions = {
     return { thread: next, effects: [resumeFrame(generation)] };
   },
 };
+
+/**
+ * Answers that the page has missed: one is being written perhaps, the others have been paid for.
+ * @param {Thread} thread @param {Thread["generations"]} generations @returns {Step}
+ */
+function learned(thread, generations) {
+  let next = { ...thread, generations: { ...thread.generations, ...generations } };
+  /** @type {import("./thread.js").Effect[]} */
+  const effects = [];
+  const ended = [];
+  for (const generation of Object.values(generations)) {
+    if (!isLive(generation.state)) ended.push(generation.id);
+    else {
+      next = patchGeneration(next, generation.id, { attached: true });
+      effects.push(resumeFrame(generation));
+    }
+  }
+  if (ended.length) effects.push({ do: "learned", generationIds: ended });
+  return { thread: next, effects };
+}
 
 /**
  * Nothing of the present version is touched before the server has accepted the new one.

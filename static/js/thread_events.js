@@ -1,6 +1,7 @@
 // @ts-check
 // What the server says about a thread: each event gives the next thread and what the page has to carry out.
 
+import { missed } from "./missed.js";
 import {
   addGeneration, isLive, newGeneration, patchGeneration, patchTurn, problemOf, resumeFrame, shownText, without,
 } from "./thread.js";
@@ -21,14 +22,15 @@ export const events = {
   "turn.accepted": (thread, { turn_id, generation_id }) => {
     const turn = thread.turns.find((one) => one.id === turn_id);
     const before = turn?.continuing && turn.generationId ? thread.generations[turn.generationId] : null;
-    if (before && !before.text) return { thread, effects: [{ do: "reload" }] };
-    const prefix = before ? shownText(before) : "";
     let next = patchTurn(thread, turn_id, { status: "accepted", refusal: null, continuing: false, replaced: undefined });
+    const accepted = { do: /** @type {const} */ ("accepted"), turnId: turn_id };
+    if (before && !before.text) return { thread: next, effects: [accepted, loadTurn(turn_id)] };
+    const prefix = before ? shownText(before) : "";
     const known = next.generations[generation_id];
     next = known
       ? patchGeneration(next, generation_id, { attached: true })
       : addGeneration(next, newGeneration({ id: generation_id, turnId: turn_id, attached: true, prefix }), before?.id);
-    return { thread: next, effects: [{ do: "accepted", turnId: turn_id }] };
+    return { thread: next, effects: [accepted] };
   },
   "turn.refused": (thread, event) => {
     const problem = problemOf(event);
@@ -59,12 +61,12 @@ export const events = {
   },
   "generation.started": (thread, event) => {
     const id = event.generation_id;
-    if (!thread.turns.some((turn) => turn.id === event.turn_id)) return { thread, effects: [{ do: "reload" }] };
+    if (!thread.turns.some((turn) => turn.id === event.turn_id)) return { thread, effects: [{ do: "catch-up" }] };
     let next = thread.generations[id] ? thread : addGeneration(thread, newGeneration({ id, turnId: event.turn_id }));
     const known = next.generations[id];
     if (event.continues && !known.prefix) {
       const before = thread.generations[event.continues];
-      if (!before?.text) return { thread, effects: [{ do: "reload" }] };
+      if (!before?.text) return { thread, effects: [loadTurn(event.turn_id)] };
       next = patchGeneration(next, id, { prefix: shownText(before) });
       const versions = next.turns.find((turn) => turn.id === event.turn_id)?.versions ?? [];
       next = patchTurn(next, event.turn_id, { versions: versions.filter((one) => one !== event.continues) });
@@ -110,6 +112,7 @@ export const events = {
       const isNews = turn && turn.generationId !== event.generation_id;
       return { thread, effects: isNews ? [{ do: "load-turn", turnId: turn.id }] : [] };
     }
+    if (event.change === "head") return missed(thread, event);
     if (event.change === "cleared") return { thread, effects: thread.turns.length > 0 ? [{ do: "reload" }] : [] };
     if (event.change === "removed") return { thread: without(thread, event.turn_ids), effects: [] };
     if (event.change === "branch") return { thread, effects: [{ do: "branch", headTurnId: event.head_turn_id }] };
@@ -130,6 +133,9 @@ export const events = {
   },
   error: (thread, event) => ({ thread, effects: [{ do: "problem", problem: problemOf(event) }] }),
 };
+
+/** The words that an answer continues are on the page as HTML only, or not at all. @param {string} turnId */
+const loadTurn = (turnId) => ({ do: /** @type {const} */ ("load-turn"), turnId, isNews: true });
 
 /** @param {Generation} generation @returns {GenerationState} */
 const stateOf = (generation) => (generation.seq > 0 ? "streaming" : "running");

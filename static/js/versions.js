@@ -74,9 +74,9 @@ export class Versions {
     this.page.keep(element, () => this.page.dispatch(event));
   }
 
-  /** Another tab has switched. @param {string} turnId */
-  async load(turnId) {
+  /** Another tab has switched, or made one: `isNews`. @param {string} turnId @param {boolean} [isNews] */
+  async load(turnId, isNews = false) {
     const found = await request("GET", `${this.page.url()}turns/${turnId}/`).catch(() => null);
-    if (found) this.#show(turnId, { type: "local.version", turn: found.turn }, "[data-field=question]");
+    if (found) this.#show(turnId, { type: "local.version", turn: found.turn, isNews }, "[data-field=question]");
   }
 }

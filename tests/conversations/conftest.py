@@ -75,6 +75,13 @@ class Socket:
             if event["type"] in types:
                 return event
 
+    async def until_change(self, change: str) -> dict[str, Any]:
+        """Receive up to ``conversation.updated`` of this kind."""
+        while True:
+            event = await self.until("conversation.updated")
+            if event["change"] == change:
+                return event
+
     async def until_end(self) -> dict[str, Any]:
         return await self.until(
             *(f"generation.{end}" for end in ("completed", "stopped", "interrupted", "failed"))

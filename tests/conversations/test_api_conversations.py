@@ -171,8 +171,7 @@ async def test_it_tells_other_pages_of_a_new_title(
 ) -> None:
     socket = await open_socket(conversation.pk, alice_key)
     await rest.patch(f"conversations/{conversation.pk}/", {"title": "New"})
-    event = await socket.until("conversation.updated")
-    assert (event["change"], event["title"]) == ("title", "New")
+    assert (await socket.until_change("title"))["title"] == "New"
 
 
 async def test_it_sends_the_system_prompt_with_the_question(conversation: Conversation, rest: Rest) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -190,3 +191,53 @@ def test_it_counts_the_whole_conversation(alice: User, chat: Conversation) -> No
     found = totals(chat)
     assert (found.tokens, found.cost_known) == (300, True)
     assert found.cost_usd == "0.00006"
+
+
+# --- Turns that a page has missed -----------------------------------------------------------
+
+
+def newer(browser: Client, chat: Conversation, after: Turn | None) -> dict[str, Any]:
+    params = {"after": str(after.turn_id)} if after else {}
+    found: dict[str, Any] = browser.get(f"/c/{chat.pk}/turns/newer/", params).json()
+    return found
+
+
+def test_it_gives_what_follows_a_turn(browser: Client, chat: Conversation) -> None:
+    assert newer(browser, chat, None) == {"turns": [], "whole": True}
+    first = ask(chat, "One")
+    second = ask(chat, "Two", first)
+    third = ask(chat, "Three", second)
+    for after, expected in ((None, ["One", "Two", "Three"]), (first, ["Two", "Three"]), (third, [])):
+        found = newer(browser, chat, after)
+        assert (found["whole"], [turn["text"] for turn in found["turns"]]) == (True, expected)
+
+
+def test_it_says_where_the_branch_does_not_lead_to_the_turn(browser: Client, chat: Conversation) -> None:
+    first = ask(chat, "One")
+    other = ask(chat, "Two", first)
+    ask(chat, "Two in other words", first)
+    assert newer(browser, chat, other) == {"turns": [], "whole": False}
+    assert [turn["text"] for turn in newer(browser, chat, first)["turns"]] == ["Two in other words"]
+
+
+def test_it_says_where_there_are_too_many_to_catch_up_with(
+    browser: Client, chat: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conversations.thread_views.TURNS_SHOWN", 2)
+    first = ask(chat, "One")
+    ask(chat, "Three", ask(chat, "Two", first))
+    assert newer(browser, chat, first) == {"turns": [], "whole": False}
+    assert newer(browser, chat, None) == {"turns": [], "whole": False}
+
+
+def test_a_live_answer_comes_with_what_it_continues(browser: Client, chat: Conversation) -> None:
+    turn = ask(chat, "One")
+    turn.chosen = answer(turn, "", State.RUNNING, continues=turn.chosen)
+    turn.save()
+    told = newer(browser, chat, None)["turns"][0]["generation"]
+    assert (told["state"], told["prefix"], told["html"]) == ("running", "answer to One", "")
+
+
+def test_what_is_newer_belongs_to_its_owner(client: Client, chat: Conversation, bob: User) -> None:
+    client.force_login(bob)
+    assert client.get(f"/c/{chat.pk}/turns/newer/").status_code == 404

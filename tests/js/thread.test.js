@@ -114,8 +114,8 @@ test("it learns of a question that another tab asked", () => {
   assert.deepEqual(sent(effects).map((frame) => frame.type), ["stream.resume"]);
 });
 
-test("it loads the page anew for an answer to a question it has never seen", () => {
-  assert.deepEqual(play([started]).effects, [{ do: "reload" }]);
+test("it asks for the question of an answer that it has never seen", () => {
+  assert.deepEqual(play([started]).effects, [{ do: "catch-up" }]);
 });
 
 test("it gives the text back when a question is refused", () => {

@@ -1,0 +1,48 @@
+// @ts-check
+// Brings what was asked elsewhere onto the page, where the page has missed it.
+
+import { request } from "./server.js";
+
+/**
+ * @typedef {object} Page
+ * @property {() => string} url of the conversation, with a slash at its end
+ * @property {() => import("./thread.js").Thread} thread
+ * @property {(event: any) => void} dispatch
+ * @property {(turnId: string) => boolean} isGone whether it was deleted here, and the server may not know yet
+ * @property {() => boolean} isSwitching the person chooses another branch at this moment
+ */
+
+export class CatchUp {
+  /** @param {Page} page @param {() => void} [reload] */
+  constructor(page, reload = () => location.reload()) {
+    this.page = page;
+    this.reload = reload;
+    /** @type {Promise<void> | null} */
+    this.loading = null;
+  }
+
+  /** Once at a time, however often it is asked for. */
+  load() {
+    this.loading ??= this.#load().finally(() => {
+      this.loading = null;
+    });
+    return this.loading;
+  }
+
+  /** The last question that the server has. */
+  #last() {
+    return this.page.thread().turns.findLast(({ status }) => status === "accepted" || status === "retrying")?.id ?? "";
+  }
+
+  async #load() {
+    const { url, dispatch, isGone, isSwitching } = this.page;
+    const after = this.#last();
+    const found = await request("GET", `${url()}turns/newer/?${new URLSearchParams({ after })}`).catch(() => null);
+    // Without an answer nothing is lost: it is told again when the line is back.
+    if (!found || isSwitching()) return;
+    // What came meanwhile came in its order.
+    if (after !== this.#last()) await this.#load();
+    else if (!found.whole) this.reload();
+    else dispatch({ type: "local.newer", turns: found.turns.filter((/** @type {any} */ turn) => !isGone(turn.id)) });
+  }
+}

@@ -1,0 +1,122 @@
+"""A tab whose server hears nothing of what another one does: every notice between the two gets lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from django.contrib.auth.models import User
+from playwright.async_api import Browser, Locator, Route, expect
+
+from tests.stories.browser.chat import Chat
+from tests.stories.browser.conftest import Complaints
+from tests.stories.site import Site, Web
+
+pytestmark = [pytest.mark.browser, pytest.mark.story]
+
+SHORT = "demo:10-8-2"
+
+
+@pytest.fixture(scope="module")
+def deaf(
+    django_db_setup: None, bundle: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Web, Web]]:
+    """Two servers; the channel layer between them loses everything."""
+    lossy = {"DJANGO_SETTINGS_MODULE": "tests.chaos.settings", "CHAOS_DROP_PERCENT": "100"}
+    made = Site(tmp_path_factory.mktemp("site"), **lossy)
+    try:
+        yield made.start_web(), made.start_web()
+    finally:
+        made.stop()
+        print(made.logs())
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def tabs(
+    browser: Browser, deaf: tuple[Web, Web], transactional_db: None, alice: User, complaints: Complaints
+) -> AsyncIterator[tuple[Chat, Chat]]:
+    """The one in which alice asks, and one that shows the same conversation with a draft in it."""
+    context = await browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
+    page = await context.new_page()
+    complaints.watch(page)
+    context.on("page", complaints.watch)
+    asking = Chat(page, f"http://{deaf[0].address}")
+    await asking.sign_in(alice)
+    await asking.ask("Rivers", SHORT)
+    await asking.until("completed")
+    other = Chat(await context.new_page(), f"http://{deaf[1].address}")
+    await other.page.goto(asking.page.url.replace(asking.base, other.base))
+    await other.ready()
+    await other.page.fill("#message", "A draft")
+    await other.page.evaluate("globalThis.isTheSame = true")
+    yield asking, other
+    assert await other.page.evaluate("globalThis.isTheSame"), "it was loaded anew"
+    await expect(other.page.locator("#message")).to_have_value("A draft")
+    await context.close()
+    for chat in (asking, other):
+        chat.check_contract()
+
+
+def questions(chat: Chat) -> Locator:
+    return chat.page.locator(".question-text")
+
+
+async def test_it_shows_what_was_asked_and_answered_while_it_heard_nothing(tabs: tuple[Chat, Chat]) -> None:
+    asking, other = tabs
+    for number, question in enumerate(("Lakes", "Seas"), 2):
+        await asking.ask(question, SHORT)
+        await asking.until("completed")
+        await expect(questions(other)).to_have_count(number)
+        await expect(other.answer).to_have_attribute("data-state", "completed")
+        assert (await other.text()).strip() == (await asking.text()).strip()
+    await expect(questions(other)).to_have_text(["Rivers", "Lakes", "Seas"])
+    # What the conversation has cost is the same here.
+    total = asking.page.locator("[data-field=total]")
+    await expect(other.page.locator("[data-field=total]")).to_have_text(await total.text_content() or "-")
+
+
+async def test_it_follows_an_answer_while_it_is_written(tabs: tuple[Chat, Chat]) -> None:
+    asking, other = tabs
+    await asking.ask("Lakes", "demo:0-300-20")
+    await other.until("streaming")
+    await other.page.locator("[data-action=stop]:visible, .composer [type=submit]:visible").first.wait_for()
+    await asking.until("completed")
+    await other.until("completed")
+    assert (await other.text()).strip() == (await asking.text()).strip()
+
+
+async def test_it_counts_down_a_wait_and_hears_of_its_end(tabs: tuple[Chat, Chat]) -> None:
+    asking, other = tabs
+    await asking.ask("Lakes", "demo:50-20-10!429@40")
+    await expect(other.answer.locator(".waitbox .wait")).to_contain_text("Service busy, sending in")
+    await asking.answer.get_by_role("button", name="Cancel").click()
+    await other.until("stopped")
+
+
+async def test_it_shows_another_version_of_an_earlier_answer(tabs: tuple[Chat, Chat]) -> None:
+    asking, other = tabs
+    await asking.ask("Lakes", SHORT)
+    await asking.until("completed")
+    await expect(questions(other)).to_have_count(2)
+    first = asking.page.locator(".thread .turn").first
+    await first.locator("[data-action=again]").click()
+    await asking.page.locator("#again-menu").get_by_role("button", name="Regenerate").click()
+    shown = other.page.locator(".thread .turn").first
+    await expect(shown.locator("[data-field=version-figure]")).to_have_text("2/2")
+    await expect(shown.locator(".answer")).to_have_attribute("data-state", "completed")
+
+
+async def test_it_catches_up_with_what_was_asked_while_it_was_offline(tabs: tuple[Chat, Chat]) -> None:
+    asking, other = tabs
+    held: list[Route] = []
+    await other.page.route("**/turns/newer/**", lambda route: held.append(route))
+    await asking.ask("Lakes", SHORT)
+    await asking.until("completed")
+    async with other.page.expect_request("**/turns/newer/**"):
+        pass
+    # The line is lost while it asks: it is told again when it is back.
+    await held[0].abort()
+    await other.page.unroute("**/turns/newer/**")
+    await asking.ask("Seas", SHORT)
+    await expect(questions(other)).to_have_text(["Rivers", "Lakes", "Seas"])
