@@ -32,8 +32,8 @@ class Socket(Protocol):
 
 class Lookout:
     def __init__(self) -> None:
-        # With the mark of the last standing that each was told, None as long as there is none.
-        self._sockets: dict[uuid.UUID, dict[Socket, object]] = {}
+        # With what each was told last, None as long as there is nothing.
+        self._sockets: dict[uuid.UUID, dict[Socket, Standing | None]] = {}
 
     def watch(self, conversation_id: uuid.UUID, socket: Socket) -> None:
         """What it shows may be old already: it is told at the next round."""
@@ -71,7 +71,7 @@ class Lookout:
 
     def _is_late(self, pk: uuid.UUID, socket: Socket, standing: Standing | None) -> bool:
         told = self._sockets.get(pk, {})
-        return socket in told and (standing is None or told[socket] != standing.mark)
+        return socket in told and (standing is None or told[socket] != standing)
 
     def _tell(self, pk: uuid.UUID, socket: Socket, standing: Standing | None, begun: Begun | None) -> None:
         told = self._sockets.get(pk, {})
@@ -80,7 +80,7 @@ class Lookout:
         if standing is None:
             self.forget(pk, socket)
         else:
-            told[socket] = standing.mark
+            told[socket] = standing
         socket.on_standing(standing, begun)
 
 

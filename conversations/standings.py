@@ -17,30 +17,16 @@ from conversations.models import LIVE_STATES, Conversation, Generation
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
-    """The answer that is being written, or waits. The last four say what for, and tell two waits apart."""
-
-    generation_id: uuid.UUID
-    state: str
-    epoch: int
-    waiting_reason: str
-    run_after: datetime | None
-    place: int | None
-    turn_expected_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class Standing:
-    """``head_turn_id`` as clients know it: the last question of the branch that is shown."""
+    """Another one after every question and every end.
+
+    ``head_turn_id``, as clients know it, is the last question of the branch that is shown; ``live_id`` the
+    answer that is being written, or waits.
+    """
 
     updated_at: datetime
     head_turn_id: uuid.UUID | None
-    live: Live | None
-
-    @property
-    def mark(self) -> tuple[datetime, uuid.UUID | None, uuid.UUID | None]:
-        """Another one after every question and every end."""
-        return self.updated_at, self.head_turn_id, self.live.generation_id if self.live else None
+    live_id: uuid.UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +44,9 @@ def standings(conversation_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Standi
     rows = (
         Conversation.objects.filter(pk__in=conversation_ids)
         .annotate(live=live)
-        .values_list(
-            "pk",
-            "updated_at",
-            "head_turn__turn_id",
-            "live__pk",
-            "live__state",
-            "live__epoch",
-            "live__waiting_reason",
-            "live__run_after",
-            "live__place",
-            "live__turn_expected_at",
-        )
+        .values_list("pk", "updated_at", "head_turn__turn_id", "live__pk")
     )
-    return {pk: Standing(at, head, Live(*live) if live[0] else None) for pk, at, head, *live in rows}
+    return {pk: Standing(*standing) for pk, *standing in rows}
 
 
 def begun_last(conversation_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Begun]:

@@ -8,6 +8,7 @@ import logging
 import random
 import time
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -33,7 +34,7 @@ from conversations.summaries import (
     renew_summary,
 )
 from conversations.summary_events import summary_event
-from conversations.summary_waits import postpone_summary
+from conversations.summary_waits import abandon_summary, postpone_summary
 from llm.errors import (
     BreakerOpen,
     LLMError,
@@ -82,8 +83,8 @@ async def run_summary(claim: SummaryClaim, runtime: Runtime) -> None:
     try:
         while following is not None:
             claim = following
-            if claim.retry_at is not None:
-                await asyncio.sleep(max((claim.retry_at - timezone.now()).total_seconds(), 0.0))
+            if claim.retry_at is not None and not await _wait(claim, claim.retry_at):
+                return
             following = await _attempt(claim, run, runtime)
     except asyncio.CancelledError:
         if not run.is_stopped:
@@ -96,6 +97,16 @@ async def run_summary(claim: SummaryClaim, runtime: Runtime) -> None:
         await _close(claim, run.received.end(is_stopped=True, charge="user" if run.sent else "nobody"))
     finally:
         del runtime.summaries[claim.summary_id]
+
+
+async def _wait(claim: SummaryClaim, until: datetime) -> bool:
+    """Whether it is wanted still: whoever deletes a conversation does not know that this process waits."""
+    while (rest := (until - timezone.now()).total_seconds()) > 0:
+        await asyncio.sleep(min(rest, STOP_HEARD_SECONDS))
+        with contextlib.suppress(Exception):  # asked again; the next attempt finds it out at the latest
+            if await in_database(abandon_summary, claim):
+                return False
+    return True
 
 
 async def _attempt(claim: SummaryClaim, run: SummaryRun, runtime: Runtime) -> SummaryClaim | None:
@@ -118,6 +129,7 @@ async def _attempt(claim: SummaryClaim, run: SummaryRun, runtime: Runtime) -> Su
         if await runtime.gate.report(admission, result, received.usage):
             runtime.run_aside(call_next(runtime, claim.profile))
     if not claimed:
+        await in_database(abandon_summary, claim)
         return None
     return await _conclude(claim, _end_of(received, error), error, run, runtime)
 

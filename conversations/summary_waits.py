@@ -65,6 +65,18 @@ def postpone_summary(
     return replace(claim, hold_id=hold.pk, request=sent, attempt=attempt, retry_at=retry_at)
 
 
+def abandon_summary(claim: SummaryClaim) -> bool:
+    """Release the hold of one that is wanted no more: its conversation is gone, or it was closed.
+
+    Returns whether it is; False leaves everything as it is.
+    """
+    with transaction.atomic():
+        if Summary.objects.live().filter(pk=claim.summary_id).exists():
+            return False
+        release_hold(claim.hold_id, reason="stopped", now=timezone.now())
+        return True
+
+
 def stop_summary(*, user_id: int, conversation_id: uuid.UUID) -> tuple[Summary, SummaryEnded | None] | None:
     """Ask that the summary that is being made be stopped. None: there is none. Raises NotFound.
 

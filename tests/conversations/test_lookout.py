@@ -20,7 +20,7 @@ from conversations.lookout import Lookout
 from conversations.models import Conversation, Generation, State, WaitingReason
 from conversations.queueing import Order, Started
 from conversations.runtime import get_runtime
-from conversations.standings import Begun, Live, Standing, begun_last, standings
+from conversations.standings import Begun, Standing, begun_last, standings
 from tests.conversations.branches_made import answer_again, ask
 from tests.conversations.conftest import OpenSocket, Socket
 
@@ -79,20 +79,16 @@ def test_it_reads_where_all_of_them_stand_in_one_query(
     assert found == {
         empty.pk: Standing(empty.updated_at, None, None),
         over.pk: Standing(over.updated_at, turn.turn_id, None),
-        live.pk: Standing(
-            live.updated_at,
-            started.turn_id,
-            Live(started.generation_id, "queued", 0, "", None, None, None),
-        ),
+        live.pk: Standing(live.updated_at, started.turn_id, started.generation_id),
     }
 
 
-def test_every_question_and_every_end_makes_another_mark(three: list[Conversation]) -> None:
+def test_every_question_and_every_end_makes_another_standing(three: list[Conversation]) -> None:
     chat = three[0]
-    marks = []
+    stood = []
 
     def note() -> None:
-        marks.append(standings([chat.pk])[chat.pk].mark)
+        stood.append(standings([chat.pk])[chat.pk])
 
     note()
     for _ in range(2):
@@ -128,7 +124,7 @@ def test_every_question_and_every_end_makes_another_mark(three: list[Conversatio
     started = queue(chat)
     end(started)
     note()
-    assert len(set(marks)) == len(marks)
+    assert len(set(stood)) == len(stood)
 
 
 def test_it_finds_the_answer_that_was_begun_last_wherever_it_is(

@@ -16,7 +16,7 @@ from pytest_django import Settings
 from billing.books import check_books
 from billing.budgets import set_budget
 from billing.models import Bucket, Hold, LedgerEntry
-from conversations import retries
+from conversations import retries, summary_runs
 from conversations.broadcast import conversation_topic, listen, unlisten
 from conversations.database import in_database
 from conversations.models import CallRecord, Conversation, Summary
@@ -30,7 +30,7 @@ from conversations.summaries import (
     renew_summary,
     start_summary,
 )
-from conversations.summary_waits import postpone_summary, stop_summary
+from conversations.summary_waits import abandon_summary, postpone_summary, stop_summary
 from conversations.sweeper import sweep_once
 from tests.conversations.branches_made import long_talk
 from tests.conversations.rest import Rest
@@ -214,6 +214,33 @@ async def test_a_stop_while_it_waits_costs_nothing(path: str, news: News, rest: 
     # It is not in the way of another one.
     await rest.post(path, {"model": "demo:0-30-0"})
     assert (await until(news, "completed", "failed"))["state"] == "completed"
+
+
+async def test_one_that_waits_lets_go_when_its_conversation_is_deleted(
+    path: str, news: News, rest: Rest, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summary_runs, "STOP_HEARD_SECONDS", 0.05)
+    await rest.post(path, {"model": "demo:0-30-0!429@30"})
+    await until(news, "waiting")
+    # Through any door, in any process: nobody tells the one that waits.
+    await in_database(conversation.delete)
+    async with asyncio.timeout(10):
+        while get_runtime().summaries:
+            await asyncio.sleep(0.01)
+    assert not await in_database(LedgerEntry.objects.exists)
+    await assert_nothing_is_open()
+
+
+def test_only_one_that_is_wanted_no_more_is_let_go(path: str, conversation: Conversation) -> None:
+    following = postpone_summary(claimed(conversation), REFUSED, 30.0)
+    assert isinstance(following, SummaryClaim)
+    assert not abandon_summary(following)
+    assert Hold.objects.alive().count() == 1
+    conversation.delete()
+    # The attempt that is due finds the same.
+    assert not claim_summary(following)
+    assert abandon_summary(following)
+    assert Hold.objects.alive().count() == 0
 
 
 async def test_a_stop_reaches_the_process_that_makes_it(
