@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import re
+import uuid
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from functools import partial
 
 import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.utils import timezone
 from playwright.async_api import Browser, expect
 
 from billing.books import check_books
 from billing.budgets import set_budget
 from billing.models import Hold
+from conversations import turns
 from conversations.database import in_database
-from conversations.models import Conversation, Generation
+from conversations.models import Conversation, Generation, State, WaitingReason
+from conversations.queueing import Order
 from tests.conversations.branches_made import long_talk
 from tests.stories.browser.chat import Chat
 from tests.stories.browser.conftest import Complaints
@@ -129,6 +134,37 @@ async def test_it_lets_the_person_choose_when_the_wait_is_long(chat: Chat) -> No
     await box.get_by_role("button", name="Cancel").click()
     await chat.until("stopped")
     await books_balance()
+
+
+async def test_it_says_its_place_in_the_queue_though_nobody_told_the_page(chat: Chat) -> None:
+    await chat.ask("Rivers", "demo:10-8-2")
+    await chat.until("completed")
+    await in_database(_queue_at_place, 3)
+    box = chat.answer.locator(".waitbox[data-reason=capacity]")
+    await expect(box.locator(".wait")).to_have_text(re.compile(r"^In the queue, place 3, sending in \d+ s$"))
+    await shot(chat, "queue")
+    await box.get_by_role("button", name="Cancel").click()
+    await chat.until("stopped")
+    await books_balance()
+
+
+def _queue_at_place(place: int) -> None:
+    """A question that came by another door, in a process whose notices get lost."""
+    conversation = Conversation.objects.get()
+    started = turns.start_turn(
+        user_id=conversation.owner_id,
+        conversation_id=conversation.pk,
+        turn_id=uuid.uuid4(),
+        order=Order("Which river is the longest of all, and where does it end?", "demo:50-20-10"),
+    )
+    now = timezone.now()
+    Generation.objects.filter(pk=started.generation_id).update(
+        state=State.WAITING,
+        waiting_reason=WaitingReason.CAPACITY,
+        place=place,
+        run_after=now + timedelta(seconds=55),
+        turn_expected_at=now + timedelta(seconds=58),
+    )
 
 
 async def test_it_shows_who_answered_instead_and_why(standing_in: Chat) -> None:
