@@ -3,6 +3,8 @@
 
 import { request } from "./server.js";
 
+const TRY_AGAIN_MS = 3000;
+
 /**
  * @typedef {object} Page
  * @property {() => string} url of the conversation, with a slash at its end
@@ -37,8 +39,11 @@ export class CatchUp {
   async #load() {
     const { url, dispatch, isGone, isSwitching } = this.page;
     const after = this.#last();
-    const found = await request("GET", `${url()}turns/newer/?${new URLSearchParams({ after })}`).catch(() => null);
-    // Without an answer nothing is lost: it is told again when the line is back.
+    const found = await request("GET", `${url()}turns/newer/?${new URLSearchParams({ after })}`).catch((error) => {
+      // It is told once: what did not get through is asked for again.
+      if (!error.status || error.status >= 500) setTimeout(() => this.load(), TRY_AGAIN_MS);
+      return null;
+    });
     if (!found || isSwitching()) return;
     // What came meanwhile came in its order.
     if (after !== this.#last()) await this.#load();

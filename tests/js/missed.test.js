@@ -181,9 +181,20 @@ test("what was deleted here does not come back", async () => {
   assert.deepEqual(done, [{ type: "local.newer", turns: [] }]);
 });
 
-test("a server that does not answer changes nothing", async () => {
-  const { made, done } = catchUp([]);
+test("it asks again where it got no answer, and not where it was refused", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const { made, asked, done } = catchUp([{ turns: [], whole: true }]);
+  const answers = globalThis.fetch;
   globalThis.fetch = async () => { throw new TypeError("no line"); };
   await made.load();
-  assert.deepEqual(done, []);
+  assert.deepEqual([asked, done], [[], []]);
+  globalThis.fetch = answers;
+  context.mock.timers.tick(3000);
+  await made.loading;
+  assert.equal(done.length, 1);
+  globalThis.fetch = async () => Response.json({}, { status: 404 });
+  await made.load();
+  globalThis.fetch = answers;
+  context.mock.timers.tick(60_000);
+  assert.deepEqual([asked.length, made.loading], [1, null]);
 });
