@@ -130,7 +130,7 @@ def receipt_line(receipt: Mapping[str, Any]) -> str:
     charged = receipt.get("charged") is not False
     parts = [
         mark + tokens(receipt["total_tokens"]) if charged or receipt["total_tokens"] else "",
-        duration(receipt["duration_ms"]),
+        duration(receipt["duration_ms"] or None),
         money(receipt["cost_usd"]) if charged else "",
         "estimated" if receipt["estimated"] else "",
         "" if charged else "not charged",

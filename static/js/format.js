@@ -61,7 +61,7 @@ export function receiptLine(receipt) {
   const mark = receipt.estimated ? "~" : "";
   const cost = receipt.charged === false ? "" : money(receipt.cost_usd);
   const used = receipt.charged === false && !receipt.total_tokens ? "" : `${mark}${tokens(receipt.total_tokens)}`;
-  const parts = [used, duration(receipt.duration_ms), cost];
+  const parts = [used, receipt.duration_ms ? duration(receipt.duration_ms) : "", cost];
   if (receipt.estimated) parts.push("estimated");
   if (receipt.charged === false) parts.push("not charged");
   return parts.filter(Boolean).join(" · ");

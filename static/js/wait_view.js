@@ -20,7 +20,7 @@ export function showWait(element, generation) {
   if (box.hidden || !waiting) return;
   const now = Date.now();
   box.dataset.reason = waiting.reason;
-  setText(field(element, "wait"), waitTitle(waiting, now));
+  setClauses(field(element, "wait"), waitTitle(waiting, now));
   setText(field(element, "wait-detail"), waitDetail(waiting, now));
   const actions = field(element, "wait-actions");
   const labels = waiting.options.map((option) => labelOf({ ...option, label: waitLabel(option, now) }));
@@ -63,6 +63,20 @@ export function showContinue(element, generation) {
   const option = generation.options.find((one) => one.action === "continue");
   button.hidden = isLive(generation.state) || !option;
   if (option) setText(field(element, "continue-label"), labelOf(option));
+}
+
+/** What counts down may stand on a line of its own. @param {HTMLElement} element @param {string} text */
+function setClauses(element, text) {
+  if (element.textContent === text) return;
+  const at = text.lastIndexOf(", ") + 2;
+  if (at < 2) {
+    element.textContent = text;
+    return;
+  }
+  const clause = document.createElement("span");
+  clause.className = "clause";
+  clause.textContent = text.slice(at);
+  element.replaceChildren(text.slice(0, at), clause);
 }
 
 /** @param {HTMLElement} element @param {string} text */

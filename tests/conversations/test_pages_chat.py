@@ -228,6 +228,8 @@ def test_it_writes_receipts_as_the_scripts_do() -> None:
         "model": "demo:friendly",
     }
     assert figures.receipt_line(receipt) == "1,204 tokens · 2.3 s · $0.0041"
+    nothing = {**receipt, "charged": False, "total_tokens": 0, "duration_ms": 0}
+    assert figures.receipt_line(nothing) == "not charged"
     assert figures.receipt_line({**receipt, "charged": False}) == "1,204 tokens · 2.3 s · not charged"
     unknown = {**receipt, "estimated": True, "cost_usd": None}
     assert figures.receipt_line(unknown) == "~1,204 tokens · 2.3 s · estimated"

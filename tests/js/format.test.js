@@ -37,6 +37,7 @@ test("it writes money with four decimals under a cent and never as nothing", () 
 test("it writes the receipt in one line and says what is estimated or not charged", () => {
   assert.equal(receiptLine(RECEIPT), "1,204 tokens · 2.3 s · $0.0041");
   assert.equal(receiptLine({ ...RECEIPT, estimated: true, cost_usd: null }), "~1,204 tokens · 2.3 s · estimated");
+  assert.equal(receiptLine({ ...RECEIPT, charged: false, total_tokens: 0, duration_ms: 0 }), "not charged");
   assert.equal(receiptLine({ ...RECEIPT, charged: false }), "1,204 tokens · 2.3 s · not charged");
 });
 
