@@ -90,7 +90,8 @@ async def test_a_link_leads_to_its_question(chat: Chat, alice: User) -> None:
     await expect(chat.page.locator("#live")).to_have_text("Link copied")
     link = await chat.page.evaluate("() => navigator.clipboard.readText()")
     assert link.endswith(f"?turn={first.turn_id}#turn-{first.turn_id}")
-    # So far down that the page does not begin with it any more.
+    # So far down that the page does not begin with it any more. An open one would follow.
+    await chat.page.goto("about:blank")
     last = first
     chat_id = first.conversation_id
     for number in range(60):
