@@ -57,7 +57,8 @@ def series(asked: Asked, step: Step) -> list[UsageRow]:
 def by(
     asked: Asked, group_by: GroupBy, *, order: Order = "tokens", limit: int | None = None
 ) -> list[UsageRow]:
-    """The distribution, greatest first by what is billed; with ``limit`` only the greatest. One query.
+    """The distribution, greatest first by what is billed; with ``limit`` only the greatest. One query; two
+    for the greatest users or conversations.
 
     By conversation it is meant for one user or one group; the site's would list every conversation.
     """

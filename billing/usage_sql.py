@@ -19,7 +19,28 @@ from billing.rollups import ADDENDS, SITE_DAY, SITE_HOUR, USER_DAY, USER_MONTH, 
 from billing.usage_sums import Asked, Key, Sums, Usage, UsageRow, usage_of, whole_months
 
 _SUMS = ", ".join(f"CAST(SUM({column}) AS BIGINT) AS {column}" for column in SUM_COLUMNS)
-_RANKS = {"tokens": " + ".join(TOKEN_COLUMNS), "cost": "cost_nanousd", "calls": "calls"}
+_MANY = ("user_id", "conversation_id")
+_RANKS = {"tokens": TOKEN_COLUMNS, "cost": ("cost_nanousd",), "calls": ("calls",)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    """A column of what is added up: of a rollup ``r`` and of an entry ``e``."""
+
+    name: str
+    of_rollup: str
+    of_entry: str
+
+
+_ALL_FIGURES = tuple(_Figure(column, f"r.{column}", ADDENDS[column]) for column in SUM_COLUMNS)
+_RANK_FIGURES = {
+    order: _Figure(
+        "rank",
+        " + ".join(f"r.{column}" for column in columns),
+        " + ".join(ADDENDS[column] for column in columns),
+    )
+    for order, columns in _RANKS.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +54,36 @@ class _Query:
 def summed(
     asked: Asked, column: str | None, *, order: str = "tokens", limit: int | None = None
 ) -> list[UsageRow]:
-    """Sums by one column (None: all together), a row per key and bearer; the ``limit`` greatest by what
-    users bear.
+    """Sums by one column (None: all together), a row per key and bearer. One query.
+
+    ``limit``: the greatest by what users bear are enough, of users and conversations, of which there are
+    thousands. Two queries: which they are, and all sums of these few.
     """
     columns = [] if column is None else [column]
-    source = _source(asked, columns)
+    only: Sequence[Any] | None = None
+    if limit is not None and column in _MANY:
+        # As many queries for nothing as for much.
+        only = _greatest(asked, column, order, limit) or [None]
+    source = _source(asked, columns, only=only)
     keys = ", ".join([*columns, "bearer"])
-    statement = f"SELECT {keys}, {_SUMS} FROM ({source.text}) x GROUP BY {keys}"
-    params = list(source.params)
-    if limit is not None and column is not None:
-        statement = (
-            f"WITH found AS ({statement}), greatest AS (SELECT {column} FROM found GROUP BY {column}"
-            f" ORDER BY SUM(CASE WHEN bearer = 'user' THEN {_RANKS[order]} ELSE 0 END) DESC,"
-            f" SUM({_RANKS[order]}) DESC, {column} LIMIT %s)"
-            f" SELECT * FROM found WHERE {column} IN (SELECT {column} FROM greatest)"
-        )
-        params.append(limit)
-    rows = sql.rows(statement, params)
+    rows = sql.rows(f"SELECT {keys}, {_SUMS} FROM ({source.text}) x GROUP BY {keys}", source.params)
     width = len(columns)
     return [
         UsageRow(_key(column, row[0]) if column else "", usage_of(row[width], Sums(*row[width + 1 :])))
         for row in rows
     ]
+
+
+def _greatest(asked: Asked, column: str, order: str, limit: int) -> list[Any]:
+    """The keys with the most: to rank thousands takes one sum of each, not all of them."""
+    source = _source(asked, [column], (_RANK_FIGURES[order],))
+    found = sql.rows(
+        f"SELECT {column} FROM ({source.text}) x GROUP BY {column}"
+        f" ORDER BY SUM(CASE WHEN bearer = 'user' THEN rank ELSE 0 END) DESC, SUM(rank) DESC, {column}"
+        " LIMIT %s",
+        (*source.params, limit),
+    )
+    return [row[0] for row in found]
 
 
 def summed_by_day(asked: Asked, column: str) -> list[tuple[date, Key, Usage]]:
@@ -113,17 +142,39 @@ def _key(column: str | None, value: Any) -> Key:
 _Condition = tuple[str, Any]
 
 
-def _source(asked: Asked, columns: Sequence[str]) -> _Query:
-    """Rows of (the columns, bearer, the sums), still to be added up: several may have the same key."""
+_Figures = Sequence[_Figure]
+
+
+def _source(
+    asked: Asked,
+    columns: Sequence[str],
+    figures: _Figures = _ALL_FIGURES,
+    *,
+    only: Sequence[Any] | None = None,
+) -> _Query:
+    """Rows of (the columns, bearer, the figures), still to be added up: several may have the same key.
+
+    ``only``: the keys of the first column that are wanted.
+    """
     what = _what(asked)
     personal = asked.user_id is not None or asked.group_id is not None or asked.conversation_id is not None
     by_payer = "user_id" in columns or "group_id" in columns
     if personal or "conversation_id" in columns or (by_payer and (what or "local_day" in columns)):
-        return _of_users(asked, columns, what)
-    days = ("{}local_day BETWEEN %s AND %s", _days(asked))
+        return _of_users(asked, columns, [*what, *_only(None, columns, only)], figures)
     if by_payer:
-        return _by_payer(asked, columns)
-    return _with_pending(SITE_DAY, columns, [_of("r.", days)], [_of("e.", days)], what)
+        return _by_payer(asked, columns, figures, only)
+    days = ("{}local_day BETWEEN %s AND %s", _days(asked))
+    folded = [_of("r.", days), *_only(None, columns, only)]
+    pending = [_of("e.", days), *_only(SITE_DAY, columns, only)]
+    return _with_pending(SITE_DAY, columns, folded, pending, what, figures)
+
+
+def _only(rollup: SiteRollup | None, columns: Sequence[str], keys: Sequence[Any] | None) -> list[_Condition]:
+    """That the first column is one of ``keys``: of the entries that ``rollup`` is made from, or its own."""
+    if keys is None:
+        return []
+    column = f"r.{columns[0]}" if rollup is None else rollup.of_entry(columns[0])
+    return [(f"{column} IN ({sql.marks(len(keys))})", tuple(keys))]
 
 
 def _what(asked: Asked) -> list[_Condition]:
@@ -153,15 +204,17 @@ def _select(table: str, columns: str, sums: str, conditions: Sequence[_Condition
     return _Query(f"SELECT {columns}, {sums} FROM {table} WHERE {where}", tuple(params))
 
 
-def _grouped(table: str, columns: Sequence[str], conditions: Sequence[_Condition]) -> _Query:
+def _grouped(
+    table: str, columns: Sequence[str], conditions: Sequence[_Condition], figures: _Figures = _ALL_FIGURES
+) -> _Query:
     """The rollup's sums, added up already: less to carry to the next step than its rows."""
     listed = ", ".join(f"r.{column}" for column in (*columns, "bearer"))
-    sums = ", ".join(f"CAST(SUM(r.{column}) AS BIGINT) AS {column}" for column in SUM_COLUMNS)
+    sums = ", ".join(f"CAST(SUM({one.of_rollup}) AS BIGINT) AS {one.name}" for one in figures)
     query = _select(f"{table} r", listed, sums, conditions)
     return _Query(f"{query.text} GROUP BY {listed}", query.params)
 
 
-def _of_users(asked: Asked, columns: Sequence[str], what: Sequence[_Condition]) -> _Query:
+def _of_users(asked: Asked, columns: Sequence[str], what: Sequence[_Condition], figures: _Figures) -> _Query:
     conditions: list[_Condition] = []
     if asked.user_id is not None:
         conditions.append(("r.user_id = %s", asked.user_id))
@@ -171,29 +224,33 @@ def _of_users(asked: Asked, columns: Sequence[str], what: Sequence[_Condition]) 
     if asked.conversation_id is not None:
         conditions.append(("r.conversation_id = %s", sql.uuid_in(asked.conversation_id)))
     conditions += [_of("r.", condition) for condition in what]
-    return _grouped("billing_usagerollup", columns, conditions)
+    return _grouped("billing_usagerollup", columns, conditions, figures)
 
 
-def _by_payer(asked: Asked, columns: Sequence[str]) -> _Query:
+def _by_payer(asked: Asked, columns: Sequence[str], figures: _Figures, keys: Sequence[Any] | None) -> _Query:
     """Whole months from the rollup of months, the days at both ends from that of days."""
+    only = _only(None, columns, keys)
     months = whole_months(asked.first_day, asked.last_day)
     if months is None:
         pieces = [("r.local_day BETWEEN %s AND %s", _days(asked))]
-        parts = [_grouped(USER_DAY.table, columns, pieces)]
+        parts = [_grouped(USER_DAY.table, columns, [*pieces, *only], figures)]
     else:
         first, last = (sql.day_in(month) for month in months)
         after = sql.day_in((months[1] + timedelta(days=31)).replace(day=1))
         parts = [
-            _grouped(USER_MONTH.table, columns, [("r.month BETWEEN %s AND %s", (first, last))]),
+            _grouped(
+                USER_MONTH.table, columns, [("r.month BETWEEN %s AND %s", (first, last)), *only], figures
+            ),
             *(
-                _grouped(USER_DAY.table, columns, [edge])
+                _grouped(USER_DAY.table, columns, [edge, *only], figures)
                 for edge in (
                     ("r.local_day >= %s AND r.local_day < %s", (sql.day_in(asked.first_day), first)),
                     ("r.local_day >= %s AND r.local_day <= %s", (after, sql.day_in(asked.last_day))),
                 )
             ),
         ]
-    parts.append(_pending(USER_DAY, columns, [("e.local_day BETWEEN %s AND %s", _days(asked))]))
+    days = ("e.local_day BETWEEN %s AND %s", _days(asked))
+    parts.append(_pending(USER_DAY, columns, [days, *_only(USER_DAY, columns, keys)], figures))
     return _together(parts)
 
 
@@ -203,22 +260,27 @@ def _with_pending(
     folded: Sequence[_Condition],
     pending: Sequence[_Condition],
     what: Sequence[_Condition],
+    figures: _Figures = _ALL_FIGURES,
 ) -> _Query:
     """The rollup's rows and the entries that it does not hold yet; ``what`` holds of both."""
     return _together(
         [
-            _grouped(rollup.table, columns, [*folded, *(_of("r.", condition) for condition in what)]),
-            _pending(rollup, columns, [*pending, *(_of("e.", condition) for condition in what)]),
+            _grouped(
+                rollup.table, columns, [*folded, *(_of("r.", condition) for condition in what)], figures
+            ),
+            _pending(rollup, columns, [*pending, *(_of("e.", condition) for condition in what)], figures),
         ]
     )
 
 
-def _pending(rollup: SiteRollup, columns: Sequence[str], conditions: Sequence[_Condition]) -> _Query:
+def _pending(
+    rollup: SiteRollup, columns: Sequence[str], conditions: Sequence[_Condition], figures: _Figures
+) -> _Query:
     listed = ", ".join(rollup.of_entry(column) for column in (*columns, "bearer"))
     # CROSS JOIN: SQLite keeps the order of the tables, and must begin with the small one.
     table = "billing_pendingrollup p CROSS JOIN billing_ledgerentry e"
     joined: list[_Condition] = [("e.id = p.entry_id", ()), *conditions]
-    return _select(table, listed, ", ".join(ADDENDS[column] for column in SUM_COLUMNS), joined)
+    return _select(table, listed, ", ".join(one.of_entry for one in figures), joined)
 
 
 def _together(parts: Sequence[_Query]) -> _Query:

@@ -10,9 +10,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from billing import accounts, usage_queries
+from billing import accounts, prices, usage_queries
 from billing.entry_lists import EntriesAsked, entries_page
 from billing.errors import InvalidAmount
+from billing.rollups import fold_pending
 from billing.usage_queries import Asked, Usage
 from billing.usage_sums import change_percent, whole_months
 from tests.billing import play
@@ -82,7 +83,7 @@ def test_a_user_with_nothing_has_zeros() -> None:
 VERBS: dict[str, tuple[int, Callable[[Asked], object]]] = {
     "totals": (1, usage_queries.totals),
     "series": (1, lambda asked: usage_queries.series(asked, "week")),
-    "by user": (1, lambda asked: usage_queries.by(asked, "user", limit=5)),
+    "by user": (2, lambda asked: usage_queries.by(asked, "user", limit=5)),
     "by model": (1, lambda asked: usage_queries.by(asked, "model")),
     "series by kind": (1, lambda asked: usage_queries.series_by(asked, "day", "kind")),
     "compare": (2, usage_queries.compare),
@@ -105,6 +106,27 @@ def test_it_asks_the_same_number_of_queries_whatever_there_is(name: str, user_id
         with CaptureQueriesContext(connection) as asked_for:
             verb(asked)
         assert len(asked_for) == count
+
+
+@pytest.mark.parametrize("order", ["tokens", "cost", "calls"])
+@pytest.mark.parametrize("group_by", ["user", "conversation", "model", "group"])
+@pytest.mark.parametrize("of_one", [False, True])
+@pytest.mark.parametrize("is_folded", [False, True])
+def test_the_greatest_are_the_first_of_all(
+    order: usage_queries.Order, group_by: usage_queries.GroupBy, of_one: bool, is_folded: bool
+) -> None:
+    prices.set_price(model=play.MODEL, tiers=[prices.TierPrice(100_000, 400_000)], valid_from=play.NOON)
+    for user_id, tokens in ((1, 300), (2, 100), (3, 100), (4, 900), (1, 500)):
+        accounts.set_plan(user_id=user_id, plan="unlimited")
+        play.spend(user_id, tokens=tokens, now=play.NOON)
+        play.spend(user_id, tokens=tokens, now=play.NOON - timedelta(days=40))
+    if is_folded:
+        fold_pending()
+    first = play.NOON.date() - timedelta(days=70)
+    asked = Asked(first_day=first, last_day=play.NOON.date(), user_id=1 if of_one else None)
+    whole = usage_queries.by(asked, group_by, order=order)
+    for limit in (1, 2, 3, 10):
+        assert usage_queries.by(asked, group_by, order=order, limit=limit) == whole[:limit]
 
 
 def test_impossible_ranges_and_pages_are_refused() -> None:
