@@ -36,6 +36,7 @@ Event = dict[str, Any]
 Listener = Callable[[Event], None]
 
 _silent_until = 0.0  # monotonic seconds
+_is_asked = False  # whether it is there
 _listeners: dict[str, set[Listener]] = defaultdict(set)
 
 
@@ -70,6 +71,23 @@ async def publish(topic: str, *events: Event) -> None:
 def publish_from_thread(topic: str, *events: Event) -> None:
     """The same from synchronous code: every process hears it by the channel layer, this one too."""
     async_to_sync(_send)(topic, events, "")
+
+
+async def is_reachable() -> bool:
+    """Whether the channel layer takes messages. Asked by one at a time, and not again at once: else no."""
+    global _silent_until, _is_asked
+    if _is_asked or time.monotonic() < _silent_until:
+        return False
+    _is_asked = True
+    try:
+        async with asyncio.timeout(CHANNEL_TIMEOUT_SECONDS):
+            await get_channel_layer().group_send("nobody", {"type": "broadcast", "origin": "", "events": []})
+    except (RedisError, OSError):
+        _silent_until = time.monotonic() + SILENCE_SECONDS
+        return False
+    finally:
+        _is_asked = False
+    return True
 
 
 async def _send(topic: str, events: Sequence[Event], origin: str) -> None:

@@ -13,20 +13,13 @@ from typing import Any
 import orjson
 from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
-from redis.exceptions import RedisError
 from structlog.contextvars import bind_contextvars
 
 from conversations import endings, events, frames, starts, turns
-from conversations.broadcast import (
-    CHANNEL_TIMEOUT_SECONDS,
-    PROCESS_ID,
-    conversation_topic,
-    listen,
-    unlisten,
-    user_topic,
-)
+from conversations.broadcast import conversation_topic, listen, unlisten, user_topic
 from conversations.counting import in_database_counted
 from conversations.database import in_database
+from conversations.ear import Ear
 from conversations.exceptions import Refusal
 from conversations.feed import Feed
 from conversations.launch import announce_start, launch, schedule, stop, switch
@@ -57,11 +50,17 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
     def __init__(self) -> None:
         self.feed = Feed(self._send_text)
         self._topics: tuple[str, ...] = ()
+        self._ear: Ear | None = None
         self._chores: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        # Not as channels does it, which asks the channel layer first: a socket opens without it too.
+        self.scope, self.base_send = scope, send
         try:
-            await super().__call__(scope, receive, send)
+            while True:
+                await self.dispatch(await receive())
+        except StopConsumer:
+            pass
         finally:
             await self._leave()
 
@@ -87,12 +86,8 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         await self.base_send({"type": "websocket.accept", "headers": told})
         for topic in self._topics:
             listen(topic, self.on_event)
-        try:
-            async with asyncio.timeout(CHANNEL_TIMEOUT_SECONDS):
-                for topic in self._topics:
-                    await self.channel_layer.group_add(topic, self.channel_name)
-        except (RedisError, OSError) as error:
-            logger.warning("channel layer unavailable: %s", type(error).__name__)
+        self._ear = Ear(self._topics, partial(self.on_event, from_elsewhere=True))
+        await self._ear.joined()
         if visitor.live is not None:
             await self._attach(visitor.live, held=True)
         self._chores.append(asyncio.create_task(self.feed.run()))
@@ -112,9 +107,8 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             chore.cancel()
         for topic in self._topics:
             unlisten(topic, self.on_event)
-            with contextlib.suppress(RedisError, OSError):
-                async with asyncio.timeout(CHANNEL_TIMEOUT_SECONDS):
-                    await self.channel_layer.group_discard(topic, self.channel_name)
+        if self._ear is not None:
+            await self._ear.close()
 
     async def _on_unwelcome(self) -> None:
         """The person signed out, was deactivated or lost the key."""
@@ -247,12 +241,6 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         )
 
     # --- Events from elsewhere ----------------------------------------------------
-
-    async def broadcast(self, message: dict[str, Any]) -> None:
-        """Events through the channel layer; what this process sent was heard directly."""
-        if message["origin"] != PROCESS_ID:
-            for event in message["events"]:
-                self.on_event(event, from_elsewhere=True)
 
     def on_event(self, event: Event, *, from_elsewhere: bool = False) -> None:
         if event["type"] == "generation.waiting":

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator
-from typing import Any, Self
+from functools import partial
+from typing import Self
 
 import orjson
-from channels.layers import get_channel_layer
-from redis.exceptions import RedisError
 
-from conversations.broadcast import PROCESS_ID, conversation_topic, listen, unlisten
+from conversations.broadcast import conversation_topic, listen, unlisten
+from conversations.ear import Ear
 from conversations.events import Event
 from conversations.live import Attachment, LiveStream, expected
 from conversations.models import WaitingReason
 from conversations.runtime import Runtime
-
-logger = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 15.0
 
@@ -36,7 +33,7 @@ class Watch:
         self._stream = stream
         self._elsewhere = elsewhere
         self._wake = asyncio.Event()
-        self._ear: asyncio.Task[None] | None = None
+        self._ear: Ear | None = None
         self._topic = conversation_topic(stream.conversation_id)
         self._choice: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
 
@@ -54,9 +51,7 @@ class Watch:
         self._stream.watchers.discard(self._wake.set)
         unlisten(self._topic, self._on_event)
         if self._ear is not None:
-            self._ear.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ear
+            await self._ear.close()
 
     async def ended(self, *, seconds: float) -> bool:
         """Wait for the end of the answer, at most so long. Returns whether it came."""
@@ -105,20 +100,4 @@ class Watch:
 
     def _join(self) -> None:
         if self._ear is None:
-            self._ear = asyncio.create_task(self._hear())
-
-    async def _hear(self) -> None:
-        layer: Any = get_channel_layer()
-        try:
-            channel = await layer.new_channel()
-            await layer.group_add(self._topic, channel)
-            try:
-                while True:
-                    message = await layer.receive(channel)
-                    if message["origin"] != PROCESS_ID:
-                        for event in message["events"]:
-                            self._on_event(event, from_elsewhere=True)
-            finally:
-                await layer.group_discard(self._topic, channel)
-        except (RedisError, OSError) as error:
-            logger.warning("channel layer unavailable: %s", type(error).__name__)
+            self._ear = Ear([self._topic], partial(self._on_event, from_elsewhere=True))
