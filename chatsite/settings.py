@@ -121,6 +121,16 @@ if _database["ENGINE"].endswith("sqlite3"):
         # At 25 answers a second the default of 1,000 pages copied the same pages back twice a second.
         " PRAGMA wal_autocheckpoint=4000;",
     }
+else:
+    # A server that is gone without a word, as when its host dies, is noticed within half a minute: the
+    # operating system would wait for hours, and so would every database thread.
+    _database["OPTIONS"] = {
+        "connect_timeout": 10,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 25_000,  # ms
+    } | _database.get("OPTIONS", {})
 # Off where a pooler hands each transaction another connection to PostgreSQL.
 PREPARED_STATEMENTS = env_bool("PREPARED_STATEMENTS", True)
 # Under ASGI each request has a thread of its own: a connection that outlives it would leak.
@@ -168,7 +178,8 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {
         "task": "conversations.tasks.sweep",
         "schedule": SWEEP_INTERVAL_SECONDS,
-        "options": {"expires": SWEEP_INTERVAL_SECONDS * 2},
+        # Not so soon that a worker under load would come too late for each of them.
+        "options": {"expires": max(SWEEP_INTERVAL_SECONDS * 2, 30.0)},
     },
     "learn-estimates": {"task": "conversations.tasks.learn_estimates", "schedule": 600.0},
     "roll-up-calls": {

@@ -34,10 +34,10 @@ def claim(generation_id: uuid.UUID, *, owner: str, prepared: Claim | None = None
     process. None: somebody else has it, or it is not due. Ended: it could not be started any more (no
     budget, no such model), so it was closed.
     """
-    now = timezone.now()
-    if prepared is not None and _claim_prepared(prepared, owner, now):
+    if prepared is not None and _claim_prepared(prepared, owner):
         return prepared
     with transaction.atomic():
+        now = timezone.now()  # in here: on SQLite a transaction may wait for others before it begins
         if not Generation.objects.claim(
             generation_id, owner=owner, lease_seconds=settings.LEASE_SECONDS, now=now
         ):
@@ -75,10 +75,11 @@ class _HoldGone(Exception):
     """The prepared hold is not open any more."""
 
 
-def _claim_prepared(prepared: Claim, owner: str, now: datetime) -> bool:
-    lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
+def _claim_prepared(prepared: Claim, owner: str) -> bool:
     try:
         with transaction.atomic():
+            now = timezone.now()
+            lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
             if not statements.claim_queued(
                 prepared.generation_id, owner=owner, lease_until=lease_until, now=now
             ):
@@ -204,8 +205,8 @@ def beat(beats: Sequence[Beat], *, renew: bool) -> dict[uuid.UUID, bool]:
     Returns for each generation that is still ours whether its stop was requested; one that is missing
     was taken over by another process.
     """
-    now = timezone.now()
     with transaction.atomic():
+        now = timezone.now()
         answers = statements.store_beats(
             [(one.generation_id, one.epoch, one.text, one.seq) for one in beats],
             lease_until=now + timedelta(seconds=settings.LEASE_SECONDS),

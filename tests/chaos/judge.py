@@ -74,7 +74,9 @@ def books() -> list[str]:
     grace = timedelta(seconds=GRACE_SECONDS)
     late = Hold.objects.filter(closed_at__gt=F("lease_expires_at") + grace)
     found += [
-        f"hold {pk} outlived its lease by more than {grace}" for pk in late.values_list("pk", flat=True)
+        f"hold {hold.pk} of {hold.generation_id}, placed {hold.created_at:%T}, {hold.state},"
+        f" outlived its lease of {hold.lease_expires_at:%T} until {hold.closed_at:%T}"
+        for hold in late
     ]
     found += [
         f"books: {finding.invariant.name} {finding.rows[:3]}" for finding in check_books() if finding.rows

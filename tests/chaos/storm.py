@@ -10,6 +10,7 @@ that must come *while streaming* waits until the process to be killed has an ans
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 import uuid
@@ -20,11 +21,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import redis
+from django.utils import timezone
 
 from billing.models import Hold
 from chatsite.valkey import EmbeddedValkey
 from conversations.database import in_database
-from conversations.models import Generation, State
+from conversations.models import Generation, Pulse, State
+from conversations.models.pulse import SWEEPER
 from tests.chaos.browser_viewer import Seen
 from tests.chaos.browsers import Browsers
 from tests.chaos.cast import Person, offer, person, site_budget
@@ -47,6 +50,7 @@ class Verdict:
     reconnects: int = 0
     compared: int = 0
     last_end_seconds: float = 0.0
+    longest_unswept: tuple[float, str] = (0.0, "")  # seconds without a sweep, and when that was
     pages: Seen = field(default_factory=Seen)
     complaints: list[str] = field(default_factory=list)
 
@@ -58,7 +62,8 @@ class Verdict:
             f"{sum(self.ends.values())} questions: {ends}\n"
             f"faults: {faults} ({self.streaming_kills} of {kills} kills while streaming)\n"
             f"{self.reconnects} reconnects, {self.compared} comparisons of what was shown; "
-            f"the last end came {self.last_end_seconds:.1f} s after the last fault\n"
+            f"the last end came {self.last_end_seconds:.1f} s after the last fault; "
+            f"at most {self.longest_unswept[0]:.1f} s without a sweep{self.longest_unswept[1]}\n"
             f"{self.pages.summary()}\n"
             f"{len(self.complaints)} complaints"
         )
@@ -103,6 +108,7 @@ class Storm:
                 *[asyncio.create_task(one) for one in await browsers.people(at_browsers, stack)],
                 *[asyncio.create_task(self._person(one, number, stack)) for number, one in enumerate(others)],
             ]
+            self._soon(self._watch_sweeps())
             await self._weather()
             last_fault = time.monotonic()
             _, late = await asyncio.wait(asking, timeout=LIMIT_SECONDS)
@@ -248,6 +254,15 @@ class Storm:
         assert self.restart_database is not None
         await asyncio.to_thread(self.restart_database)
 
+    async def _watch_sweeps(self) -> None:
+        """A sweeper that cannot come leaves what died as it is: how long, and what the machine did then."""
+        while True:
+            silent = await patiently(_unswept_seconds)
+            if silent > self.verdict.longest_unswept[0]:
+                load = ", ".join(f"{value:.0f}" for value in os.getloadavg())
+                self.verdict.longest_unswept = (silent, f", until {time.strftime('%T')}, at load {load}")
+            await asyncio.sleep(1)
+
     def _soon(self, act: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(act)
         self._tasks.add(task)
@@ -289,6 +304,11 @@ async def _stop(viewer: Viewer, shown: Shown) -> None:
 def _is_streaming(fork: Fork | None) -> bool:
     pid = None if fork is None else fork.pid
     return Generation.objects.filter(state=State.STREAMING, owner__contains=f":{pid}:").exists()
+
+
+def _unswept_seconds() -> float:
+    pulse = Pulse.objects.filter(name=SWEEPER).first()
+    return 0.0 if pulse is None else (timezone.now() - pulse.beaten_at).total_seconds()
 
 
 def _is_anything_open() -> bool:
