@@ -46,7 +46,11 @@ def claim(generation_id: uuid.UUID, *, owner: str, prepared: Claim | None = None
         if generation.stop_requested_at is not None:
             return close(generation, STOPPED, now)
         try:
-            return _prepare(generation, now)
+            claimed = _prepare(generation, now)
+            # Counting a long context takes its time: the lease begins when that is done.
+            Generation.objects.filter(pk=generation_id).update(lease_expires_at=_lease_until())
+            renew_holds([(claimed.hold_id, 0)], lease_seconds=settings.LEASE_SECONDS)
+            return claimed
         except (BudgetExceeded, PriceUnknown):
             code = "budget_exceeded"
         except ContextTooLong:
@@ -71,6 +75,10 @@ def give_up(generation_id: uuid.UUID) -> Ended | None:
         return close(generation, Outcome(State.FAILED, error_code="internal_error", charge="nobody"), now)
 
 
+def _lease_until() -> datetime:
+    return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+
+
 class _HoldGone(Exception):
     """The prepared hold is not open any more."""
 
@@ -79,9 +87,8 @@ def _claim_prepared(prepared: Claim, owner: str) -> bool:
     try:
         with transaction.atomic():
             now = timezone.now()
-            lease_until = now + timedelta(seconds=settings.LEASE_SECONDS)
             if not statements.claim_queued(
-                prepared.generation_id, owner=owner, lease_until=lease_until, now=now
+                prepared.generation_id, owner=owner, lease_until=_lease_until(), now=now
             ):
                 return False
             if not dispatch_hold(prepared.hold_id, lease_seconds=settings.LEASE_SECONDS, now=now):
@@ -209,7 +216,7 @@ def beat(beats: Sequence[Beat], *, renew: bool) -> dict[uuid.UUID, bool]:
         now = timezone.now()
         answers = statements.store_beats(
             [(one.generation_id, one.epoch, one.text, one.seq) for one in beats],
-            lease_until=now + timedelta(seconds=settings.LEASE_SECONDS),
+            lease_until=_lease_until(),
         )
         if renew:
             renew_holds(

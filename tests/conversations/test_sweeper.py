@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -321,3 +322,21 @@ def test_it_leaves_the_hold_of_a_call_alone_that_began_after_a_long_wait(alice: 
     assert isinstance(claimed, attempts.Claim)
     assert sweep_once().expired_holds == 0
     assert Hold.objects.get(pk=claimed.hold_id).state == "dispatched"
+
+
+def test_a_claim_that_takes_long_is_not_lapsed_when_it_is_made(
+    alice: User, redis_url: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.LEASE_SECONDS = 0.5
+    started = ask(alice)
+    context_of = claims.context_of
+
+    def slowly(*args: Any, **kwargs: Any) -> Any:
+        time.sleep(0.6)
+        return context_of(*args, **kwargs)
+
+    monkeypatch.setattr(claims, "context_of", slowly)
+    assert isinstance(claims.claim(started.generation_id, owner="a worker"), attempts.Claim)
+    now = timezone.now()
+    assert not Generation.objects.lapsed(now).exists()
+    assert Hold.objects.get().lease_expires_at > now
