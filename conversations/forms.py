@@ -110,7 +110,7 @@ class NewPasswordForm(PasswordChangeForm):
 
 
 class ApiKeyForm(forms.Form):
-    name = forms.CharField(max_length=100, label="What is it for?")
+    name = forms.CharField(max_length=100, label="What is the new key for?")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -30,16 +30,35 @@ class ModelProfileAdmin(_ModelProfileAdmin):
     list_display = [
         "model_id",
         "label",
-        "context_window_tokens",
-        "max_output_tokens",
-        "default_output_tokens",
+        "context",
+        "longest_answer",
+        "usual_answer",
+        "pace",
         "fallbacks",
-        "requests_per_minute",
-        "tokens_per_minute",
-        "requests_per_day",
         "enabled",
         "position",
     ]
     list_editable = ["enabled", "position"]
     list_filter = ["provider", "enabled"]
     search_fields = ["model_id", "label"]
+
+    @admin.display(description="context", ordering="context_window_tokens")
+    def context(self, model: ModelProfile) -> str:
+        return f"{model.context_window_tokens:,}"
+
+    @admin.display(description="longest answer", ordering="max_output_tokens")
+    def longest_answer(self, model: ModelProfile) -> str:
+        return f"{model.max_output_tokens:,}"
+
+    @admin.display(description="usual answer", ordering="default_output_tokens")
+    def usual_answer(self, model: ModelProfile) -> str:
+        return f"{model.default_output_tokens:,}"
+
+    @admin.display(description="pace it may be asked at")
+    def pace(self, model: ModelProfile) -> str:
+        limits = (
+            (model.requests_per_minute, "calls a minute"),
+            (model.tokens_per_minute, "tokens a minute"),
+            (model.requests_per_day, "calls a day"),
+        )
+        return ", ".join(f"{limit:,} {words}" for limit, words in limits if limit is not None)

@@ -91,10 +91,8 @@ CONDENSE = "Summarise this conversation"
 NAME = "Write a title"
 _LONGEST_TITLE_WORDS = 6
 _ASKED = re.compile(r"^User: (.{1,100})", re.MULTILINE)
-_EVERY_QUESTION = re.compile(
-    r"(an?|and|are|can|could|do(es)?|for|how|i[ns]?|it|m[ey]|of|on|please|should|show|tell|th(at|e|is)|to|we|what"
-    r"|which|why|with|would|your?)",
-    re.IGNORECASE,
+_NEVER_LAST = re.compile(
+    r"(an?|and|are|at|by|for|from|how|i[ns]|my|of|on|or|that|the|to|what|with|your)", re.IGNORECASE
 )
 _BEFORE = re.compile(r"^Summary of what came before:\n(.+?)(?:\n\n|$)", re.MULTILINE | re.DOTALL)
 
@@ -107,11 +105,13 @@ def _condensed(transcript: str) -> str:
 
 
 def _named(transcript: str) -> str:
-    """The first words that were asked, without those that every question has."""
+    """The first words that were asked, up to one that may stand at the end."""
     asked = _ASKED.search(transcript)
-    words = [word.strip("?.,;:!") for word in (asked[1] if asked else "").split()]
-    said = [word for word in words if word and not _EVERY_QUESTION.fullmatch(word)]
-    return " ".join(said[:_LONGEST_TITLE_WORDS]).capitalize() or "Conversation"
+    words = (asked[1] if asked else "").split()[:_LONGEST_TITLE_WORDS]
+    while words and _NEVER_LAST.fullmatch(words[-1]):
+        words.pop()
+    title = " ".join(words).rstrip("?.,;:! ")
+    return title[:1].upper() + title[1:] or "Conversation"
 
 
 def friendly_answer(question: str) -> str:

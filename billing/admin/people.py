@@ -49,7 +49,7 @@ class PersonField(forms.CharField):
     """A person's name on the page, the number in the row."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"label": "person", "max_length": 150, "help_text": "The name.", **kwargs})
+        super().__init__(**{"label": "Person", "max_length": 150, "help_text": "The name.", **kwargs})
 
     def prepare_value(self, value: Any) -> Any:
         return names_of([value]).get(value, value) if isinstance(value, int) else value

@@ -50,7 +50,7 @@ class AmountField(forms.CharField):
     """Tokens or dollars as people write them; ``read`` makes units of them, once the unit is known."""
 
     def __init__(self, **kwargs: Any) -> None:
-        given = {"label": "limit", "max_length": 40, "required": False, **kwargs}
+        given = {"label": "Limit", "max_length": 40, "required": False, **kwargs}
         given.setdefault("help_text", "Tokens or US dollars, such as 50,000 or 4.50; empty: unlimited.")
         super().__init__(**given)
 
@@ -69,7 +69,7 @@ class PlanBudgetForm(_PlanBudgetForm):
     class Meta:
         model = PlanBudget
         fields = ["unit", "limit_units", "period", "model", "hard", "thresholds"]
-        labels = {"thresholds": "warns at, %"}
+        labels = {"thresholds": "Warns at, %"}
         widgets = {"thresholds": forms.TextInput}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -198,7 +198,7 @@ _KEY_FIELDS = ["scope_kind", "scope_id", "model", "unit", "period"]
 
 class BudgetForm(_BudgetForm):
     scope_id = forms.CharField(
-        label="name",
+        label="Name",
         max_length=150,
         required=False,
         help_text="The person's or the group's name, or a conversation's id; empty for everyone together.",
@@ -210,10 +210,9 @@ class BudgetForm(_BudgetForm):
         model = Budget
         fields = ["scope_kind", "scope_id", "unit", "limit_units", "period", "model", *_REST]
         labels = {
-            "scope_kind": "limits",
-            "hard": "hard",
-            "timezone": "time zone",
-            "thresholds": "warns at, %",
+            "scope_kind": "Limits",
+            "timezone": "Time zone",
+            "thresholds": "Warns at, %",
         }
         help_texts = {
             "model": "Such as openai:gpt-4o-mini; empty: all models together.",
@@ -288,11 +287,23 @@ def _arguments(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+class UnitFilter(admin.SimpleListFilter):
+    title = "unit"
+    parameter_name = "unit"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return UNITS
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        known = dict(UNITS)
+        return queryset.filter(unit=self.value()) if self.value() in known else queryset
+
+
 @admin.register(Budget)
 class BudgetAdmin(NamesPeople):
     form = BudgetForm
     list_display = ["person", "limit", "per", "model", "hard", "source", "timezone", "closed"]
-    list_filter = ["scope_kind", "unit", "period", "source"]
+    list_filter = ["scope_kind", UnitFilter, "period", "source"]
     search_fields = ["=scope_id"]
     search_help_text = "A person's name or its beginning; a group's number; a conversation's id."
     show_full_result_count = False
@@ -359,7 +370,7 @@ class BudgetAdmin(NamesPeople):
 
 
 class GrantForm(_GrantForm):
-    granted_units = AmountField(label="how much", required=True, help_text="Tokens or US dollars.")
+    granted_units = AmountField(label="How much", required=True, help_text="Tokens or US dollars.")
 
     class Meta:
         model = Grant

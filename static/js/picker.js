@@ -2,6 +2,14 @@
 // The model picker of the status bar: a group of radio buttons in a popup.
 
 import { AnswerSettings } from "./answer_settings.js";
+import { modelName } from "./format.js";
+
+/** A model as the picker calls it. @param {string} model */
+export function modelLabel(model) {
+  const inputs = document.querySelectorAll("input[name=model]");
+  const found = [...inputs].find((input) => input instanceof HTMLInputElement && input.value === model);
+  return found instanceof HTMLInputElement && found.dataset.label || modelName(model);
+}
 
 /**
  * @param {HTMLElement} root

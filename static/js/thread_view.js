@@ -4,7 +4,8 @@
 
 import { field, icon } from "./elements.js";
 import { showVerdict } from "./feedback.js";
-import { receiptLine, modelName } from "./format.js";
+import { receiptLine } from "./format.js";
+import { modelLabel } from "./picker.js";
 import { receiptRows } from "./receipt.js";
 import { enhance } from "./enhance.js";
 import { fragment, sanitise } from "./sanitise.js";
@@ -282,5 +283,5 @@ function switcher(element, kind, ids, shown) {
 /** @param {import("./thread.js").Generation} generation */
 function lateText(generation) {
   if (generation.state === "queued") return "Your question is queued.";
-  return generation.model ? `Waiting for ${modelName(generation.model)} to answer.` : "Waiting for the model to answer.";
+  return `Waiting for ${generation.model ? modelLabel(generation.model) : "the model"} to answer.`;
 }

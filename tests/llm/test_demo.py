@@ -186,3 +186,17 @@ async def test_it_says_its_script_under_the_cap() -> None:
     assert whole.text.startswith(cut.text)
     assert cut.usage is not None
     assert (cut.usage.output_tokens, cut.reasons) == (5, ["length"])
+
+
+@pytest.mark.parametrize(
+    ("question", "title"),
+    [
+        ("Plan a week of simple dinners for two", "Plan a week of simple dinners"),
+        ("how does the tide come in?", "How does the tide come in"),
+        ("what is the time of the day", "What is the time"),
+        ("Hello!", "Hello"),
+        ("?", "Conversation"),
+    ],
+)
+def test_its_titles_are_the_first_words_and_end_as_titles_do(question: str, title: str) -> None:
+    assert friendly_answer(f"Write a title\n\nUser: {question}\n") == title
