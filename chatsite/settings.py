@@ -237,10 +237,7 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
 USE_THOUSAND_SEPARATOR = False
-# Of the admin; the pages write the same.
-DATE_FORMAT = SHORT_DATE_FORMAT = "j M Y"
-DATETIME_FORMAT = SHORT_DATETIME_FORMAT = "j M Y, H:i"
-TIME_FORMAT = "H:i"
+FORMAT_MODULE_PATH = ["chatsite.formats"]
 
 # --- Static files -----------------------------------------------------------
 STATIC_URL = "static/"

@@ -239,6 +239,11 @@ def test_people_stand_in_accounts_groups_and_entries_by_name(admin: Client, alic
     )
 
 
+def test_times_are_written_as_the_pages_write_them(admin: Client) -> None:
+    play.spend()
+    assert f"{play.NOON:%Y}, {play.NOON:%H:%M}" in page(admin, "ledgerentry/")
+
+
 def test_a_price_is_added_as_a_new_version(admin: Client) -> None:
     play.price()
     form = {"model": play.MODEL, "input": "0.2", "output": "0.8", "cache_read": "0.05"}
