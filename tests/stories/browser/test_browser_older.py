@@ -15,6 +15,19 @@ from tests.stories.browser.chat import Chat
 pytestmark = [pytest.mark.browser, pytest.mark.story]
 
 
+# The first question in view and how far below the edge it begins, as the page keeps it.
+TOP = """() => {
+  const edge = document.querySelector(".thread-scroll").getBoundingClientRect().top;
+  const boxes = [...document.querySelectorAll(".thread .turn")].map((turn) => [turn, turn.getBoundingClientRect()]);
+  const found = boxes.find(([, box]) => box.bottom > edge);
+  return found && { turn: found[0].dataset.turnId, top: Math.round(found[1].top - edge) };
+}"""
+THERE = f"""place => {{
+  const [shown, wanted] = [({TOP})(), place ?? history.state?.place];
+  return shown && wanted && shown.turn === wanted.turn && Math.abs(shown.top - wanted.top) < 3;
+}}"""
+
+
 @sync_to_async
 def long_conversation(owner: User, turns: int) -> str:
     conversation = Conversation.objects.create(owner=owner, title="Long", model="demo:10-8-2")
@@ -64,6 +77,26 @@ async def test_it_loads_what_is_older_and_keeps_the_place(chat: Chat, alice: Use
     async with chat.page.expect_response("**/answers/*.md") as response:
         await turns.first.locator("[data-action=copy]").click()
     assert await (await response.value).text() == "Answer **0**"
+    # Who goes to another page and comes back is where they were, though the page begins further down.
+    middle = chat.page.locator(".turn", has_text="Question 30").first
+    await middle.evaluate("element => element.scrollIntoView({ block: 'start' })")
+    await chat.page.wait_for_function(THERE)
+    place = await chat.page.evaluate(TOP)
+    await chat.page.click(".rail-head .brand")
+    await chat.page.wait_for_url(f"{chat.base}/")
+    await chat.ready()
+    await chat.page.go_back()
+    await chat.page.wait_for_function(THERE, arg=place)
+    assert await turns.count() > 80
+    await expect(chat.page.locator("#message")).to_be_focused()
+    # The same between two places of one page.
+    await chat.page.wait_for_function(THERE)
+    place = await chat.page.evaluate(TOP)
+    link = await turns.nth(40).get_attribute("id")
+    await chat.page.evaluate("id => { location.hash = id }", link)
+    await expect(turns.nth(40)).to_be_focused()
+    await chat.page.go_back()
+    await chat.page.wait_for_function(THERE, arg=place)
 
 
 async def test_it_offers_nothing_older_in_a_short_one(chat: Chat, alice: User) -> None:
