@@ -18,9 +18,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.story]
 # The first question in view and how far below the edge it begins, as the page keeps it.
 TOP = """() => {
   const edge = document.querySelector(".thread-scroll").getBoundingClientRect().top;
-  const boxes = [...document.querySelectorAll(".thread .turn")].map((turn) => [turn, turn.getBoundingClientRect()]);
-  const found = boxes.find(([, box]) => box.bottom > edge);
-  return found && { turn: found[0].dataset.turnId, top: Math.round(found[1].top - edge) };
+  const found = [...document.querySelectorAll(".thread .turn")].find(
+    (turn) => turn.getBoundingClientRect().bottom > edge);
+  const top = found && Math.round(found.getBoundingClientRect().top - edge);
+  return found && { turn: found.dataset.turnId, top };
 }"""
 THERE = f"""place => {{
   const [shown, wanted] = [({TOP})(), place ?? history.state?.place];
