@@ -68,7 +68,11 @@ class Chat:
     async def ask(self, text: str, model: str = "demo:100-40-10") -> None:
         await self.use(model)
         await self.page.fill("#message", text)
-        await self.page.press("#message", "Enter")
+        # On a touch screen Enter breaks the line.
+        if await self.page.evaluate("() => matchMedia('(pointer: coarse)').matches"):
+            await self.page.click(".send")
+        else:
+            await self.page.press("#message", "Enter")
 
     @property
     def answer(self) -> Locator:

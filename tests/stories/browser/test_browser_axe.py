@@ -19,13 +19,26 @@ from tests.stories.site import Web
 
 pytestmark = [pytest.mark.browser, pytest.mark.story]
 
-LOOKS: dict[str, tuple[Literal["light", "dark"], int, int]] = {
-    "light": ("light", 1280, 800),
-    "dark": ("dark", 1280, 800),
-    "phone": ("light", 390, 844),
-    "narrow dark phone": ("dark", 320, 640),
+# Colours, width, height, and whether it is touched.
+LOOKS: dict[str, tuple[Literal["light", "dark"], int, int, bool]] = {
+    "light": ("light", 1280, 800, False),
+    "dark": ("dark", 1280, 800, False),
+    "phone": ("light", 390, 844, True),
+    "narrow dark phone": ("dark", 320, 640, True),
 }
 
+
+# What cannot be seen where a reader's own colours are forced upon the page.
+FORCED = """() => {
+  const style = (selector) => getComputedStyle(document.querySelector(selector));
+  const lost = [];
+  if (style(".composer").outlineStyle === "none") lost.push("focus of the message");
+  if (style(".send").borderTopStyle === "none") lost.push("button that sends");
+  const meter = [".fill", ".track", ".tick"].map((part) => style(`.meter-bar ${part}`).fill);
+  if (new Set(meter).size < 3) lost.push(`meter ${meter}`);
+  if (style(".question").borderTopStyle === "none") lost.push("question");
+  return lost;
+}"""
 
 # The two that differ most; the others in make test-long.
 PARAMS = [
@@ -38,12 +51,14 @@ PARAMS = [
 async def chat(
     request: pytest.FixtureRequest, browser: Browser, web: Web, alice: User, complaints: Complaints
 ) -> AsyncIterator[Chat]:
-    scheme, width, height = request.param
+    scheme, width, height, touched = request.param
     context = await browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme=scheme,
         locale="en-US",
         reduced_motion="reduce",
+        has_touch=touched,
+        is_mobile=touched,
     )
     page = await context.new_page()
     complaints.watch(page)
@@ -63,6 +78,9 @@ async def check(chat: Chat, state: str) -> None:
 async def test_no_state_of_an_answer_has_a_grave_fault(chat: Chat) -> None:
     await check(chat, "first visit")
     await chat.page.fill("#message", "Why is the sky blue?")
+    if await chat.page.evaluate("() => matchMedia('(pointer: coarse)').matches"):
+        await chat.page.press("#message", "Enter")
+        await expect(chat.page.locator("#message")).to_have_value("Why is the sky blue?\n")
     await expect(chat.page.locator("[data-field=preview]")).to_contain_text("in ·")
     await check(chat, "typed")
     await chat.ask("Compare lists and dictionaries in a table", "demo:friendly")
@@ -78,6 +96,7 @@ async def test_no_state_of_an_answer_has_a_grave_fault(chat: Chat) -> None:
     await expect(chat.page.locator(".thinking-of:visible")).to_contain_text("Waiting for")
     await check(chat, "thinking")
     await chat.until("streaming")
+    assert await chat.page.evaluate("() => document.getAnimations().length") == 0
     await check(chat, "streaming")
     await chat.page.click(".send")
     await chat.until("stopped")
@@ -105,6 +124,16 @@ async def test_no_menu_or_panel_has_a_grave_fault(chat: Chat, alice: User) -> No
         await chat.page.locator(f".{name} summary").click()
         await check(chat, f"{name} open")
         await chat.page.keyboard.press("Escape")
+    await chat.page.emulate_media(forced_colors="active")
+    await chat.page.focus("#message")
+    assert await chat.page.evaluate(FORCED) == []
+    await check(chat, "forced colours")
+    await chat.page.emulate_media(forced_colors="none")
+    if await chat.page.evaluate("() => matchMedia('(hover: none)').matches"):
+        assert (
+            await chat.page.locator("[data-action=edit]").evaluate("one => getComputedStyle(one).opacity")
+            == "1"
+        )
     await chat.page.locator(".thread .turn").first.hover()
     await chat.answer.locator("[data-action=again]").click()
     await check(chat, "regenerate open")
@@ -149,7 +178,7 @@ async def test_no_refusal_has_a_grave_fault(chat: Chat, alice: User) -> None:
     await check(chat, "confirmation")
     await limit(alice, 200)
     await chat.page.get_by_role("button", name="Keep editing").click()
-    await chat.page.press("#message", "Enter")
+    await chat.page.click(".send")
     await expect(offer).to_contain_text("Resets in")
     await check(chat, "refused by a budget")
     await chat.page.get_by_role("button", name=re.compile("shorter answer")).click()
