@@ -1,7 +1,8 @@
-"""A walk over the pages of operators: nothing that a page asks for fails, and its console stays empty."""
+"""A walk over all pages: nothing that a page asks for fails, and its console stays empty."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator
 
 import pytest
@@ -65,6 +66,26 @@ async def walk(browser: Browser, web: Web) -> AsyncIterator[Walk]:
     yield made
     await context.close()
     assert made.failed == []
+
+
+async def test_no_page_of_a_person_asks_in_vain(walk: Walk, alice: User) -> None:
+    for path in ("/login/", "/signup/", "/api/v1/docs/"):
+        await walk.to(path)
+    await expect(walk.page.locator("#operations-models-list_models")).to_be_visible()
+    chat = Chat(walk.page, walk.base)
+    await chat.sign_in(alice)
+    await chat.ask("Show me code and a table", "demo:friendly")
+    await chat.until("completed")
+    conversation = "/c/" + walk.page.url.partition("/c/")[2].partition("/")[0] + "/"
+    for path in ("", "print/", "context/"):
+        await walk.to(f"{conversation}{path}")
+    for path in ("/", "/?archived=1", "/?q=code", "/usage/", "/usage/entries/"):
+        await walk.to(path)
+    first = await walk.page.locator("main a[href^='/usage/entries/']").first.get_attribute("href")
+    assert first is not None
+    await walk.to(first)
+    await walk.to(f"/c/{uuid.uuid4()}/", status=404)
+    await walk.to("/nothing-here/", status=404)
 
 
 async def test_no_page_of_an_admin_asks_in_vain(walk: Walk, root: User) -> None:
