@@ -89,11 +89,11 @@ export class Composer {
     return characters(this.text) > this.limit;
   }
 
-  /** @param {"send" | "stop"} mode */
-  setMode(mode) {
+  /** @param {"send" | "stop"} mode @param {{ ended?: boolean }} [why] `ended`: because an answer has ended */
+  setMode(mode, { ended = false } = {}) {
     if (mode === this.mode) return;
     this.mode = mode;
-    this.#guardedUntil = mode === "send" ? performance.now() + MEANT_TO_STOP_MS : 0;
+    this.#guardedUntil = ended ? performance.now() + MEANT_TO_STOP_MS : 0;
     this.button.dataset.mode = mode;
     this.button.setAttribute("aria-label", mode === "stop" ? "Stop the answer" : "Send");
     this.button.title = mode === "stop" ? "Stop (Esc)" : "Send (Enter)";

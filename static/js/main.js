@@ -186,7 +186,8 @@ function dispatch(event) {
   if (next !== thread) {
     thread = next;
     view.update(thread);
-    composer.setMode(isBusy(thread) ? "stop" : "send");
+    const busy = isBusy(thread);
+    composer.setMode(busy ? "stop" : "send", { ended: !busy && event.type.startsWith("generation.") });
     document.querySelector(".welcome")?.toggleAttribute("hidden", thread.turns.some((turn) => turn.status !== "refused"));
   }
   for (const effect of steps) effects.carryOut(effect);
