@@ -136,7 +136,7 @@ def still_welcome(credentials: Collection[Credential]) -> set[Credential]:
 
 
 def _checks_of_sessions(keys: Collection[str]) -> dict[str, Check]:
-    """By key of a session that is there: whether it is this person's, with the password that he has now."""
+    """By key of a session that is there: whether it belongs to this person and their present password."""
     if not keys:
         return {}
     found = Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
