@@ -158,8 +158,14 @@ CACHES = {
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# A hint that the broker does not take in this time is given up: the sweeper tells again.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 5}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # A hint that the broker does not take in this time is given up: the sweeper tells again.
+    "socket_timeout": 5,
+    "socket_connect_timeout": 5,
+    # Nor are copies kept in the broker of what a worker has in hand: putting them back over a connection
+    # that is lost raises what Celery does not expect, and ends the worker.
+    "ack_emulation": False,
+}
 CELERY_TASK_IGNORE_RESULT = True
 # Early ack: a killed worker's work comes back by the lease in the database, not by the broker.
 CELERY_TASK_ACKS_LATE = False

@@ -217,6 +217,8 @@ class Storm:
         slot = found[0]
         fork, forks[slot] = forks[slot], None
         assert fork is not None
+        if fork.ended.is_set():
+            self.verdict.complaints.append(f"{fork.name} had ended by itself")
         self.verdict.streaming_kills += slot in streaming
         fork.kill()
         await asyncio.to_thread(fork.ended.wait, 10)
