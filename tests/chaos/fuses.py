@@ -36,7 +36,7 @@ Wrapper = Callable[..., Any]
 # Some functions are called for other things too: the call counts when this says so.
 COUNTS: dict[str, Callable[..., bool]] = {
     "conversations.statements.store_beats": lambda beats, **_: any(beat[3] > 0 for beat in beats),
-    "conversations.stream_log.LogWriter._flush": lambda writer: any(writer._written.values()),
+    "conversations.stream_log.LogWriter._flush": lambda writer, **_: any(writer._written.values()),
     "billing.settlements.expire_holds": lambda **_: True,
 }
 
@@ -100,7 +100,7 @@ def watch(witness: str) -> None:
 
     at_commit("conversations.statements.store_beats", stored, when="after")
 
-    def logged(writer: Any) -> None:
+    def logged(writer: Any, **_: Any) -> None:
         found = {str(stream.generation_id): seq for stream, seq in writer._written.items() if seq}
         if found:
             note(witness, logged=found)

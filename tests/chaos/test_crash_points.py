@@ -23,5 +23,6 @@ async def test_no_kill_loses_or_doubles_anything(
         assert verdict.complaints == [], world.logs()
         assert verdict.points > len(points)
         assert verdict.reconnects > 0
+        assert "TypeError" not in world.logs(), "a fuse does not fit what it is put on"
     finally:
         await asyncio.to_thread(world.__exit__)
