@@ -16,9 +16,11 @@ SIZE = Size(entries=2_000, users=20, days=80, hours_a_day=1)
 @pytest.mark.django_db
 def test_no_question_reads_a_large_table_from_end_to_end() -> None:
     fill_a_little(SIZE)
-    assert play.books_broken(SIZE.last_day) == []
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
+    # After it: with the statistics of empty tables PostgreSQL compares each row with each other.
+    assert play.books_broken(SIZE.last_day) == []
+    with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             # So small a table is read through for good reason; this shows whether there is another way.
             cursor.execute("SET LOCAL enable_seqscan = off")
