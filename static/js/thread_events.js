@@ -50,7 +50,8 @@ export const events = {
   "generation.waiting": (thread, event) => {
     const known = thread.generations[event.generation_id];
     // It may come by another way than the start of the next attempt, and later.
-    if (!known || !isLive(known.state) || (event.epoch ?? known.epoch) < known.epoch) return { thread, effects: [] };
+    if (!known) return missing(thread, event);
+    if (!isLive(known.state) || (event.epoch ?? known.epoch) < known.epoch) return { thread, effects: [] };
     const waiting = waitingOf(event);
     const values = { state: /** @type {const} */ ("waiting"), waiting, model: event.model ?? known.model, notes: event.notes ?? known.notes };
     const said = waiting.reason === known.waiting?.reason ? "" : waitSaid(waiting, Date.now());
@@ -137,13 +138,21 @@ export const events = {
 /** The words that an answer continues are on the page as HTML only, or not at all. @param {string} turnId */
 const loadTurn = (turnId) => ({ do: /** @type {const} */ ("load-turn"), turnId, isNews: true });
 
+/** Whoever is told how an answer goes, and does not have it, has missed its beginning. @param {Thread} thread @param {any} event @returns {Step} */
+function missing(thread, { turn_id, generation_id }) {
+  const turn = thread.turns.find((one) => one.id === turn_id);
+  if (!turn) return { thread, effects: turn_id ? [{ do: "catch-up" }] : [] };
+  const isNews = turn.status === "accepted" && !turn.versions?.includes(generation_id);
+  return { thread, effects: isNews ? [loadTurn(turn_id)] : [] };
+}
+
 /** @param {Generation} generation @returns {GenerationState} */
 const stateOf = (generation) => (generation.seq > 0 ? "streaming" : "running");
 
 /** @param {Thread} thread @param {any} event @param {GenerationState} state @returns {Step} */
 function finish(thread, event, state) {
   const known = thread.generations[event.generation_id];
-  if (!known) return { thread, effects: [] };
+  if (!known) return missing(thread, event);
   // Said again after a reconnect: the first time counts.
   if (!isLive(known.state)) return { thread, effects: [] };
   const values = {

@@ -118,6 +118,18 @@ test("it asks for the question of an answer that it has never seen", () => {
   assert.deepEqual(play([started]).effects, [{ do: "catch-up" }]);
 });
 
+test("it asks for an answer of which it hears the wait or the end first", () => {
+  const told = { type: "conversation.updated", change: "turn", turn_id: TURN, text: "Why?" };
+  const shown = play([told]).thread;
+  for (const type of ["generation.waiting", "generation.completed", "generation.stopped", "generation.failed"]) {
+    const event = { type, turn_id: TURN, generation_id: "another" };
+    assert.deepEqual(play([event]).effects, [{ do: "catch-up" }], type);
+    assert.deepEqual(play([event], shown).effects, [{ do: "load-turn", turnId: TURN, isNews: true }], type);
+    const versions = { ...shown, turns: [{ ...shown.turns[0], versions: ["another", GENERATION] }] };
+    assert.deepEqual(play([event], versions).effects, [], `${type} of a version that is not shown`);
+  }
+});
+
 test("it gives the text back when a question is refused", () => {
   const refused = { type: "turn.refused", turn_id: TURN, code: "message_too_long", detail: "Too long." };
   const { thread, effects } = play([ask, refused]);
