@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from billing.admin import ledger, prices, requests, rules
+from billing.admin import budgets, ledger, plans, prices, requests
 
-__all__ = ["ledger", "prices", "requests", "rules"]
+__all__ = ["budgets", "ledger", "plans", "prices", "requests"]
