@@ -2,20 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { CatchUp } from "../../static/js/catch_up.js";
-import { reduce } from "../../static/js/reduce.js";
-import { emptyThread, shownText } from "../../static/js/thread.js";
-
-/** Runs events through the reducer and gathers the effects. */
-function play(events, thread = emptyThread()) {
-  const effects = [];
-  let now = thread;
-  for (const event of events) {
-    const step = reduce(now, event);
-    now = step.thread;
-    effects.push(...step.effects);
-  }
-  return { thread: now, effects };
-}
+import { shownText } from "../../static/js/thread.js";
+import { play } from "./play.js";
 
 const told = (id, generation, { state = "completed", versions = [generation], ...values } = {}) => ({
   id, text: `Question ${id}`, siblings: [id], versions,

@@ -3,21 +3,10 @@ import { test } from "node:test";
 
 import { reduce } from "../../static/js/reduce.js";
 import { emptyThread, isBusy, liveGeneration, newGeneration, shownText } from "../../static/js/thread.js";
+import { play } from "./play.js";
 
 const TURN = "t1";
 const GENERATION = "g1";
-
-/** Runs events through the reducer and gathers the effects. */
-function play(events, thread = emptyThread()) {
-  const effects = [];
-  let now = thread;
-  for (const event of events) {
-    const step = reduce(now, event);
-    now = step.thread;
-    effects.push(...step.effects);
-  }
-  return { thread: now, effects };
-}
 
 const ask = { type: "local.send", turn_id: TURN, text: "Why?" };
 const accepted = { type: "turn.accepted", turn_id: TURN, generation_id: GENERATION, estimate: {} };

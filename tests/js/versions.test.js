@@ -1,20 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { reduce } from "../../static/js/reduce.js";
-import { emptyThread, isBusy, liveGeneration } from "../../static/js/thread.js";
-
-/** Runs events through the reducer and gathers the effects. */
-function play(events, thread = emptyThread()) {
-  const effects = [];
-  let now = thread;
-  for (const event of events) {
-    const step = reduce(now, event);
-    now = step.thread;
-    effects.push(...step.effects);
-  }
-  return { thread: now, effects };
-}
+import { isBusy, liveGeneration } from "../../static/js/thread.js";
+import { play } from "./play.js";
 
 const told = (id, generation, versions = [generation], siblings = [id]) => ({
   id, text: `Question ${id}`, siblings, versions,
