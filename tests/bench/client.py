@@ -5,7 +5,8 @@ Spoken to over its standard streams, one JSON value a line: it reads a plan, ope
 last socket is done. The result carries the client's own CPU and the lag of its event loop.
 
 Plan: ``{"url", "timeout_seconds", "sockets": [{"path", "key", "start_us", "turns": [{"model", "script",
-"stop_after_us"?}]}]}``; ``start_us`` counts from the common start, ``script`` holds the fields of a Script.
+"stop_after_us"?}]}], "requests": [{"rest", "key", "start_us", "turns"}]}``; ``start_us`` counts from the
+common start, ``script`` holds the fields of a Script. Sockets play over ``path``, requests over ``rest``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import orjson
 import uvloop
 
 from tests.bench.outcome import ENDS, Outcome, judge
+from tests.bench.requests import Requester
 from tests.bench.script import Script, now_us
 
 Events = list[tuple[int, dict[str, Any]]]
@@ -114,6 +116,7 @@ async def watch_lag(lags: list[int]) -> None:
 
 async def run(plan: dict[str, Any]) -> dict[str, Any]:
     sockets = [Socket(each) for each in plan["sockets"]]
+    requesters = [Requester(each) for each in plan["requests"]]
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
         opened = random.Random(1).sample(sockets, len(sockets))
@@ -126,7 +129,13 @@ async def run(plan: dict[str, Any]) -> dict[str, Any]:
         lags: list[int] = []
         watcher = asyncio.create_task(watch_lag(lags))
         cpu_seconds = time.process_time()
-        await asyncio.gather(*(socket.play(start_us, plan["timeout_seconds"]) for socket in sockets))
+        await asyncio.gather(
+            *(socket.play(start_us, plan["timeout_seconds"]) for socket in sockets),
+            *(
+                requester.play(session, plan["http_url"], start_us, plan["timeout_seconds"])
+                for requester in requesters
+            ),
+        )
         cpu_seconds = time.process_time() - cpu_seconds
         watcher.cancel()
         outcomes = [outcome for socket in sockets for outcome in socket.outcomes()]
@@ -135,6 +144,7 @@ async def run(plan: dict[str, Any]) -> dict[str, Any]:
         "cpu_seconds": cpu_seconds,
         "lags_us": lags,
         "outcomes": [asdict(outcome) for outcome in outcomes],
+        "answered": [asdict(each) for requester in requesters for each in requester.answered],
     }
 
 

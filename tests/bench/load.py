@@ -13,6 +13,7 @@ import psutil
 
 from tests.bench.outcome import Outcome
 from tests.bench.processes import Child, tree_cpu_seconds
+from tests.bench.requests import Answered
 from tests.bench.script import Script, now_us
 
 _stream_numbers = itertools.count(1)
@@ -43,7 +44,7 @@ class Shape:
 
 @dataclass(slots=True)
 class Target:
-    """A server under load. ``cpu`` gives CPU seconds so far, by part; ``doors`` paths and keys of sockets."""
+    """A server under load. ``cpu`` gives CPU seconds so far, by part; ``doors`` addresses and keys."""
 
     name: str
     url: str
@@ -72,6 +73,7 @@ class Run:
     client_cpu_seconds: float
     client_lags_us: list[int]
     foreign_share: float  # of the machine's CPU, by processes that are no part of the benchmark
+    answered: list[Answered] = field(default_factory=list)  # over REST, beside the streams
 
     def tokens_in_window(self) -> int:
         start, end = self.window_us
@@ -122,10 +124,40 @@ def stops(target: Target, shape: Shape, count: int) -> Run:
     return _play(target, plan, (0, 2 * shape.duration_us))
 
 
-def _plan(target: Target, shape: Shape, starts_us: Sequence[int], turns: int) -> dict[str, Any]:
-    doors = target.doors(len(starts_us))
+def steady_beside_requests(
+    target: Target, shape: Shape, streams: int, asked: Shape, requests: int, turns: int = 3
+) -> Run:
+    """As :func:`steady`, while ``requests`` programs ask for whole answers over REST, again and again.
+
+    They begin within one second when all streams run, and ask for as long as all of them do.
+    """
+    length_us = shape.duration_us
+    starts = [i * length_us // streams for i in range(streams)]
+    doors = target.doors(streams + requests)
+    plan = _plan(target, shape, starts, turns, doors[:streams])
+    asks = max(1, (turns - 1) * length_us // asked.duration_us)
+    plan["requests"] = [
+        {
+            **door,
+            "start_us": length_us + i * 1_000_000 // requests,
+            "turns": [{"model": target.model, "script": asdict(asked.script())} for _ in range(asks)],
+        }
+        for i, door in enumerate(doors[streams:])
+    ]
+    return _play(target, plan, (length_us, turns * length_us))
+
+
+def _plan(
+    target: Target,
+    shape: Shape,
+    starts_us: Sequence[int],
+    turns: int,
+    doors: Sequence[Mapping[str, str]] | None = None,
+) -> dict[str, Any]:
+    doors = target.doors(len(starts_us)) if doors is None else doors
     return {
         "url": target.url,
+        "http_url": target.url.replace("ws:", "http:", 1),
         "timeout_seconds": TIMEOUT_SECONDS,
         "sockets": [
             {
@@ -135,6 +167,7 @@ def _plan(target: Target, shape: Shape, starts_us: Sequence[int], turns: int) ->
             }
             for door, start_us in zip(doors, starts_us, strict=True)
         ],
+        "requests": [],
     }
 
 
@@ -166,7 +199,14 @@ def _play(
     foreign = (machine_after[0] - machine[0]) - (machine_after[1] - machine[1])
     foreign_share = max(0.0, foreign) / (seconds * (psutil.cpu_count() or 1))
     return Run(
-        target.name, outcomes, window, used, result["cpu_seconds"], result["lags_us"], round(foreign_share, 3)
+        target.name,
+        outcomes,
+        window,
+        used,
+        result["cpu_seconds"],
+        result["lags_us"],
+        round(foreign_share, 3),
+        [Answered(**each) for each in result["answered"]],
     )
 
 

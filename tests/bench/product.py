@@ -56,7 +56,11 @@ class Product:
 
         def make(key: str) -> dict[str, str]:
             made = fetch_json(f"{self._http}/api/v1/conversations/", body={}, key=key)
-            return {"path": f"/ws/conversations/{made['id']}/", "key": key}
+            return {
+                "path": f"/ws/conversations/{made['id']}/",
+                "rest": f"/api/v1/conversations/{made['id']}/messages/",
+                "key": key,
+            }
 
         with ThreadPoolExecutor(4) as pool:
             return list(pool.map(make, self._keys[:count]))

@@ -78,6 +78,14 @@ def figures(scenario: str, runs: Sequence[Run]) -> Figures:
     )
 
 
+def request_targets(run: Run, limit_ms: float) -> list[Target]:
+    took = [each.took_us / 1000 for each in run.answered]
+    return [
+        Target("requests beside streams p95", round(percentile(took, 0.95), 1), limit_ms, "ms"),
+        Target("requests beside streams: faults", sum(bool(each.fault) for each in run.answered), 0),
+    ]
+
+
 def stop_delays_ms(run: Run, requests: Sequence[dict[str, Any]]) -> list[float | None]:
     """Stop frame sent to upstream connection closed, by stream; None where it was never closed."""
     closed = {request["stream"]: request["closed_us"] for request in requests}
@@ -112,6 +120,7 @@ class Target:
 LIMITS: dict[str, tuple[float | None, float, float | None]] = {
     "openai steady": (60, 15, 3),
     "openai burst": (1500, 50, None),
+    "openai beside requests": (None, 15, None),
     "gemini steady": (None, 25, None),
     "gemini burst": (1500, 50, None),
 }
@@ -136,7 +145,7 @@ def targets(found: Figures, floor: Figures | None) -> list[Target]:
 
 
 _HEAD = (
-    f"{'scenario':<15} {'server':<8} {'first token +ms p50/95/99':<26} {'token +ms p50/95/99':<22}"
+    f"{'scenario':<22} {'server':<8} {'first token +ms p50/95/99':<26} {'token +ms p50/95/99':<22}"
     f" {'lost':>4} {'twice':>5} {'order':>5} {'CPU ms/token':>12} {'x floor':>7}"
 )
 
@@ -151,20 +160,20 @@ def table(rows: Sequence[Figures]) -> str:
         token = " / ".join(f"{value:.1f}" for value in row.token_added_ms.values())
         faults = f"{row.faults['lost']:>4} {row.faults['doubled']:>5} {row.faults['disordered']:>5}"
         lines.append(
-            f"{row.scenario:<15} {row.target:<8} {first:<26} {token:<22} {faults}"
+            f"{row.scenario:<22} {row.target:<8} {first:<26} {token:<22} {faults}"
             f" {row.cpu_ms_a_token:>12.4f} {ratio:>7}"
         )
         if len(row.cpu_ms_a_token_by_part) > 1:
             parts = ", ".join(f"{part} {value:.4f}" for part, value in row.cpu_ms_a_token_by_part.items())
-            lines.append(f"{'':<24} CPU by part: {parts}")
+            lines.append(f"{'':<31} CPU by part: {parts}")
         if not row.clean:
-            lines.append(f"{'':<24} faults: {row.faults}; ends: {row.ends}")
+            lines.append(f"{'':<31} faults: {row.faults}; ends: {row.ends}")
         lines.append(
-            f"{'':<24} client: loop lag p99 {row.client_lag_p99_ms} ms, {row.client_cpu_share:.0%} of a core;"
+            f"{'':<31} client: loop lag p99 {row.client_lag_p99_ms} ms, {row.client_cpu_share:.0%} of a core;"
             f" {row.tokens} tokens counted"
         )
         if row.foreign_share > FOREIGN_LIMIT_SHARE:
             lines.append(
-                f"{'':<24} others took {row.foreign_share:.0%} of the machine: these latencies say little"
+                f"{'':<31} others took {row.foreign_share:.0%} of the machine: these latencies say little"
             )
     return "\n".join(lines)

@@ -1,7 +1,8 @@
 """``make bench-stream``: what the product adds to a stream, beside the floor, in one run.
 
 ``python -m tests.bench.stream [--streams 100] [--tokens 200] [--interval-ms 20] [--mode steady|burst|both]
-[--provider openai|gemini|both] [--rounds 3] [--stops 50] [--json FILE] [--profile] [--floor-only]``
+[--provider openai|gemini|both] [--rounds 3] [--stops 50] [--requests 50] [--json FILE] [--profile]
+[--floor-only]``
 
 Exit status 1 when a target is missed or the run does not count.
 """
@@ -29,6 +30,7 @@ from tests.bench.report import (
     Target,
     figures,
     percentile,
+    request_targets,
     stop_delays_ms,
     table,
     targets,
@@ -37,6 +39,9 @@ from tests.bench.sampling import Profile
 
 IDLE_SECONDS = 10.0
 STOP_LIMIT_MS = 500.0
+REQUEST_LIMIT_MS = 5_000.0
+# A whole answer after two seconds.
+REQUEST_SHAPE = Shape(tokens=40, interval_us=40_000, first_us=440_000)
 GEMINI_INTERVAL_US = 1_000_000 // 12
 GEMINI_GROUP = 4
 
@@ -48,6 +53,7 @@ class Bench:
     streams: int
     rounds: int
     stops: int
+    requests: int
     profile: bool = False
     figures: list[Figures] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
@@ -92,6 +98,22 @@ class Bench:
         self.targets.append(Target("stopped turns: faults", sum(_faults(run.outcomes)), 0))
         self.product_turns += ended
 
+    def request_scenario(self, shape: Shape, target: load.Target) -> None:
+        say(f"beside requests: {self.streams} streams, {self.requests} programs that ask over REST")
+        run = load.steady_beside_requests(target, shape, self.streams, REQUEST_SHAPE, self.requests)
+        found = figures("openai beside requests", [run])
+        self.figures.append(found)
+        took = [each.took_us / 1000 for each in run.answered]
+        faults = sorted({each.fault for each in run.answered if each.fault})
+        self.notes.append(
+            f"beside requests: {len(took)} asked, answered after p50 {percentile(took, 0.50):.0f} ms,"
+            f" p95 {percentile(took, 0.95):.0f} ms, max {max(took, default=float('nan')):.0f} ms;"
+            f" the provider alone takes {REQUEST_SHAPE.duration_us / 1000:.0f} ms"
+            + (f"; {faults}" if faults else "")
+        )
+        self.targets += [*targets(found, None), *request_targets(run, REQUEST_LIMIT_MS)]
+        self.product_turns += found.completed + sum(not each.fault for each in run.answered)
+
     def books(self, running: Product) -> None:
         """Every turn has its entry, and every invariant of the ledger holds."""
         clean, text = running.checkbooks()
@@ -133,13 +155,14 @@ def scenarios(provider: str, mode: str) -> list[str]:
 
 
 def run(given: argparse.Namespace) -> Bench:
-    bench = Bench(given.streams, given.rounds, given.stops, given.profile)
+    bench = Bench(given.streams, given.rounds, given.stops, given.requests, given.profile)
     with ExitStack() as stack:
         upstream = stack.enter_context(servers.upstream())
         floor = stack.enter_context(servers.floor(upstream.url))
         running = None
         if not given.floor_only:
-            running = stack.enter_context(product(upstream.url, max(given.streams, given.stops)))
+            users = max(given.streams + given.requests, given.stops)
+            running = stack.enter_context(product(upstream.url, users))
         for provider, shape in shapes(given).items():
             pair = [floor]
             if running is not None:
@@ -152,6 +175,8 @@ def run(given: argparse.Namespace) -> Bench:
                 bench.scenario(name, shape, pair, running.web.pid if running else None)
             if running is not None and provider == "openai" and given.stops:
                 bench.stop_scenario(shape, pair[1], upstream)
+            if running is not None and provider == "openai" and given.requests:
+                bench.request_scenario(shape, pair[1])
         if running is not None:
             bench.books(running)
     return bench
@@ -182,6 +207,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--provider", choices=["openai", "gemini", "both"], default="both")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--stops", type=int, default=50)
+    parser.add_argument(
+        "--requests", type=int, default=50, help="programs that ask over REST beside the streams"
+    )
     parser.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--profile", action="store_true", help="sample the web process with py-spy")

@@ -25,11 +25,12 @@ def test_it_reads_stamps_that_deltas_join_or_split() -> None:
 def test_it_streams_stops_and_balances_the_books(monkeypatch: pytest.MonkeyPatch) -> None:
     # A Valkey of its own: the worker must see nobody else's tasks.
     monkeypatch.delenv("REDIS_URL", raising=False)
-    small = ["--streams=3", "--tokens=40", "--rounds=1", "--stops=2", "--idle-seconds=0"]
+    small = ["--streams=3", "--tokens=40", "--rounds=1", "--stops=2", "--requests=2", "--idle-seconds=0"]
     bench = run(parse(small))
     assert [each.scenario for each in bench.figures if each.target == "product"] == [
         "openai steady",
         "openai burst",
+        "openai beside requests",
         "gemini steady",
     ]
     for each in bench.figures:
