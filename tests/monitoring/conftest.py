@@ -6,11 +6,20 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
+from prometheus_client import CollectorRegistry
 from pytest_django import Settings
 
+from billing.rollups import fold_pending
+from conversations.call_hours import roll_up_calls
 from conversations.calls import record_call
-from conversations.models import Pulse
+from conversations.models import Conversation, Generation, Pulse
+from monitoring.http_counts import RequestCounts
+from monitoring.metrics import SiteCollector
+from monitoring.models import BooksCheck, Incident
+from tests.billing import play
+from tests.conversations.test_calls import ask
 
 MakeCalls = Callable[..., None]
 
@@ -38,3 +47,34 @@ def calls(now: datetime) -> MakeCalls:
 @pytest.fixture(autouse=True)
 def quick_recovery(settings: Settings) -> None:
     settings.ALERT_RECOVERY_SECONDS = 0
+
+
+@pytest.fixture
+def samples(
+    calls: MakeCalls, now: datetime, alice: User, redis_url: str, transactional_db: None
+) -> dict[str, set[str]]:
+    """Names of samples and the labels that they have, of a site on which everything has happened."""
+    calls(3, first_token_ms=80, duration_ms=900, deltas=9, asked_at=now)
+    calls(1, code="rate_limited", outcome="waiting")
+    roll_up_calls(now=now)
+    play.price()
+    play.budget(10_000, scope="everyone", period="month", now=now)
+    play.spend(now=now)
+    fold_pending()
+    BooksCheck.objects.create(checked_at=now, seconds=1)
+    Incident.objects.create(rule="silence", subject="x", title="x", opened_at=now, seen_at=now)
+    claim = ask(alice)
+    Generation.objects.filter(pk=claim.generation_id).update(
+        state="waiting", waiting_reason="retry", run_after=now
+    )
+    assert Conversation.objects.exists()
+    counts = RequestCounts()
+    counts.note("GET", "/", 200, 0.1)
+    counts.flush()
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(SiteCollector())
+    given: dict[str, set[str]] = {}
+    for family in registry.collect():
+        for sample in family.samples:
+            given.setdefault(sample.name, set()).update(sample.labels)
+    return given
