@@ -21,7 +21,7 @@ from conversations.api.usage_serializers import EntrySerializer, ExportQuery
 from conversations.api.usage_views import REFUSED, TAGS, entries_asked, usage_asked, usage_rows
 from conversations.database import in_database
 from conversations.usage.csv_files import CONTENT_TYPE, csv_lines
-from conversations.usage.report import conversation_titles
+from conversations.usage.entry_rows import conversation_titles
 
 EXPORTED_AT_ONCE = 500
 _ENTRY_COLUMNS = tuple(str(name) for name in EntrySerializer().get_fields() if str(name) != "cost_usd")

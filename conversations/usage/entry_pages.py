@@ -20,8 +20,9 @@ from billing.periods import local_day
 from billing.receipts import receipt
 from conversations.models import Generation, TurnKind
 from conversations.templatetags.figures import model_name
+from conversations.usage.entry_rows import conversation_titles, entry_rows
 from conversations.usage.ranges import PRESETS, read_range
-from conversations.usage.report import KIND_WORDS, conversation_titles, entry_rows
+from conversations.usage.wording import KIND_WORDS
 
 PER_PAGE = 50
 

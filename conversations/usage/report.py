@@ -6,38 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
-from urllib.parse import urlencode
-from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.urls import reverse
 
 from billing.entry_lists import EntriesAsked, entries_page
-from billing.models import LedgerEntry
 from billing.receipts import usd
-from billing.usage_queries import (
-    Asked,
-    Average,
-    Comparison,
-    Order,
-    Sums,
-    UsageRow,
-    by,
-    compare,
-    series,
-    summary,
-)
+from billing.usage_queries import Asked, Average, Comparison, Sums, UsageRow, compare, series, summary
 from billing.usage_sums import next_period, period_start
-from conversations.models import Conversation, TurnKind
-from conversations.templatetags.figures import figure, model_name, money
 from conversations.usage.budget_rows import budget_rows
-from conversations.usage.charts import Chart, Column, Share, bar_chart, moving_average, shares
+from conversations.usage.charts import Chart, Column, bar_chart, moving_average
+from conversations.usage.distributions import Row, distributions, entries_url
+from conversations.usage.entry_rows import entry_rows
 from conversations.usage.ranges import PRESETS, Range, period_text, read_range, short_period
+from conversations.usage.wording import amount, amount_text, axis_text
 
-CONVERSATIONS_SHOWN = 8
 ENTRIES_SHOWN = 10
 MEASURES = ("tokens", "cost")
-KIND_WORDS = {**{kind.value: kind.label.capitalize() for kind in TurnKind}, "": "Titles and summaries"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,43 +33,6 @@ class Tile:
     direction: str
     change: str
     href: str
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the table behind a chart."""
-
-    label: str
-    billed: Sums
-    house: Sums
-    href: str
-
-
-@dataclass(frozen=True, slots=True)
-class Distribution:
-    title: str
-    summary: str
-    shares: list[Share]
-    rows: list[Row]
-    group_by: str
-
-
-def amount(sums: Sums, measure: str) -> int:
-    return sums.cost_nanousd if measure == "cost" else sums.total_tokens
-
-
-def amount_text(units: int, measure: str) -> str:
-    return money(usd(units)) or "$0.00" if measure == "cost" else figure(units)
-
-
-def axis_text(units: int, measure: str) -> str:
-    """Short enough for an axis: 20k, 1.5M, $0.02."""
-    if measure == "cost":
-        return f"${usd(units)}"
-    for power, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if units >= power:
-            return f"{units / power:g}{letter}"
-    return str(units)
 
 
 def usage_page(user: User, query: Mapping[str, str], *, now: datetime) -> dict[str, Any]:
@@ -194,109 +141,6 @@ def entries_link(first: date, chosen: Range) -> str:
     """The entries behind a bar: the days of its period that were asked for."""
     last = next_period(first, chosen.step).toordinal() - 1
     return entries_url(max(first, chosen.first), min(date.fromordinal(last), chosen.last))
-
-
-def entries_url(first: date, last: date, **filters: str) -> str:
-    return f"{reverse('usage_entries')}?{urlencode({'from': first, 'to': last, **filters})}"
-
-
-def distributions(
-    user: User, asked: Asked, chosen: Range, measure: str, all_of_it: Sums
-) -> list[Distribution]:
-    order: Order = "cost" if measure == "cost" else "tokens"
-    whole = amount(all_of_it, measure)
-    kinds = by(asked, "kind", order=order)
-    chats = by(asked, "conversation", order=order, limit=CONVERSATIONS_SHOWN)
-    models = by(asked, "model", order=order)
-    titles = conversation_titles(user, (row.key for row in chats))
-    names = {row.key: model_name(str(row.key)) for row in models}
-    return [
-        _distribution("By kind of question", "kind", kinds, chosen, measure, whole, KIND_WORDS),
-        _distribution("By conversation", "conversation", chats, chosen, measure, whole, titles),
-        _distribution("By model", "model", models, chosen, measure, whole, names),
-    ]
-
-
-def _distribution(
-    title: str,
-    group_by: str,
-    found: Sequence[UsageRow],
-    chosen: Range,
-    measure: str,
-    whole: int,
-    words: Mapping[Any, str],
-) -> Distribution:
-    rows = [
-        Row(
-            words.get(row.key) or "Deleted conversation",
-            row.usage.billed,
-            row.usage.house,
-            entries_url(chosen.first, chosen.last, **{group_by: str(row.key)}),
-        )
-        for row in found
-    ]
-    parts = shares(
-        [(row.label, amount(row.billed, measure), row.href, _detail(row.billed, measure)) for row in rows],
-        whole=whole,
-    )
-    top = next((one for one in parts if one.amount > 0), None)
-    text = f"Most went to {top.label}: {top.percent} %." if top else "Nothing was used."
-    return Distribution(title, text, parts, rows, group_by)
-
-
-def _detail(sums: Sums, measure: str) -> str:
-    return amount_text(amount(sums, measure), measure)
-
-
-def conversation_titles(user: User, keys: Iterable[Any]) -> dict[Any, str]:
-    """Titles of the person's own conversations, by their ids."""
-    ids = [key for key in keys if isinstance(key, UUID)]
-    found = Conversation.objects.owned_by(user).filter(pk__in=ids).values_list("pk", "title", "temporary")
-    return {pk: "Temporary chat" if temporary else title or "Untitled" for pk, title, temporary in found}
-
-
-@dataclass(frozen=True, slots=True)
-class EntryRow:
-    """A ledger entry as lists show it. ``sign``: a correction says what it changed."""
-
-    entry: LedgerEntry
-    conversation: str
-    is_there: bool
-    model: str
-    kind: str
-    cost_usd: str | None
-
-    @property
-    def what(self) -> str:
-        return "" if self.entry.kind == "usage" else self.entry.get_kind_display()
-
-    @property
-    def input_tokens(self) -> int:
-        return self.entry.input_tokens
-
-    @property
-    def output_tokens(self) -> int:
-        return self.entry.output_tokens
-
-    @property
-    def charged(self) -> bool:
-        return self.entry.bearer == "user"
-
-
-def entry_rows(user: User, entries: Sequence[LedgerEntry]) -> list[EntryRow]:
-    """One query, for the titles."""
-    titles = conversation_titles(user, (entry.conversation_id for entry in entries))
-    return [
-        EntryRow(
-            entry,
-            titles.get(entry.conversation_id) or ("Deleted conversation" if entry.conversation_id else ""),
-            entry.conversation_id in titles,
-            model_name(entry.model),
-            KIND_WORDS.get(entry.turn_kind, entry.turn_kind),
-            usd(entry.cost_nanousd),
-        )
-        for entry in entries
-    ]
 
 
 def _day(key: object) -> date:
