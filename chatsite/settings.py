@@ -224,6 +224,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+# How long a link for a new password works.
+PASSWORD_RESET_TIMEOUT = 86_400
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
@@ -389,8 +391,8 @@ ALERT_WEBHOOK_URL = env_str("ALERT_WEBHOOK_URL")
 # Hosts that the webhook may reach by plain http or at a private address.
 ALERT_WEBHOOK_HOSTS = env_list("ALERT_WEBHOOK_HOSTS")
 EMAIL_URL = env_str("EMAIL_URL")
-if EMAIL_URL:
-    vars().update(environ.Env.email_url_config(EMAIL_URL))
+# Without one nothing tries to reach a mail server on this machine: what is sent all the same is printed.
+vars().update(environ.Env.email_url_config(EMAIL_URL or "consolemail://"))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env_str("FROM_EMAIL", f"chatsite@{_public.hostname or 'localhost'}")
 OBJECTIVE_AVAILABILITY_PERCENT = env_float("OBJECTIVE_AVAILABILITY_PERCENT", 99.0, minimum=0)

@@ -16,9 +16,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
-from conversations.forms import ApiKeyForm, NewPasswordForm
+from conversations.forms import AddressForm, ApiKeyForm, NewPasswordForm
 from conversations.models import ApiKey
 from conversations.pages import trusted_types
+from conversations.password_links import can_mail
 
 
 @login_required
@@ -39,6 +40,24 @@ def change_password(request: HttpRequest) -> HttpResponse:
         return _shown(request, password_form=form, status=422)
     update_session_auth_hash(request, form.save())
     messages.success(request, "The password is changed. Everywhere else you have been signed out.")
+    return redirect("account")
+
+
+@sensitive_post_parameters()
+@login_required
+@require_POST
+@trusted_types
+def change_address(request: HttpRequest) -> HttpResponse:
+    """Where links for a new password go; empty: nowhere. Only where the site sends e-mail."""
+    if not can_mail():
+        raise Http404
+    person = _person(request)
+    form = AddressForm(person, request.POST, request=request)
+    if not form.is_valid():
+        return _shown(request, address_form=form, status=422)
+    person.email = form.cleaned_data["email"]
+    person.save(update_fields=["email"])
+    messages.success(request, "The e-mail address is kept." if person.email else "No e-mail address is kept.")
     return redirect("account")
 
 
@@ -75,6 +94,7 @@ def _shown(request: HttpRequest, *, status: int = 200, **found: Any) -> HttpResp
     context = {
         "here": "account",
         "password_form": NewPasswordForm(person),
+        "address_form": AddressForm(person) if can_mail() else None,
         "key_form": ApiKeyForm(),
         "keys": ApiKey.objects.filter(user=person, revoked_at=None).order_by("-created_at"),
         **found,

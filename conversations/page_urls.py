@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from django.urls import path
 
-from conversations import account_pages, context_page, message_views, pages, plain_send, thread_views
+from conversations import (
+    account_pages,
+    context_page,
+    message_views,
+    pages,
+    password_pages,
+    plain_send,
+    thread_views,
+)
 from conversations.usage import pages as usage_pages
 
 urlpatterns = [
@@ -12,8 +20,12 @@ urlpatterns = [
     path("login/", pages.SignIn.as_view(), name="login"),
     path("logout/", pages.SignOut.as_view(), name="logout"),
     path("signup/", pages.sign_up, name="signup"),
+    path("password/forgotten/", password_pages.Forgotten.as_view(), name="forgotten"),
+    path("password/forgotten/sent/", password_pages.link_sent, name="password_link_sent"),
+    path("password/new/<uidb64>/<token>/", password_pages.NewPassword.as_view(), name="new_password"),
     path("account/", account_pages.account, name="account"),
     path("account/password/", account_pages.change_password, name="change_password"),
+    path("account/address/", account_pages.change_address, name="change_address"),
     path("account/keys/", account_pages.make_key, name="make_key"),
     path("account/keys/<uuid:key_id>/revoke/", account_pages.revoke_key, name="revoke_key"),
     path("preferences/", pages.set_preferences, name="set_preferences"),

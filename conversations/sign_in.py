@@ -60,11 +60,11 @@ def wait_seconds(request: HttpRequest | None) -> int:
     return int(request.META.get(_WAIT, 0)) if request is not None else 0
 
 
-def wait_text(seconds: int) -> str:
+def wait_text(seconds: int, meanwhile: str = "no password is looked at") -> str:
     """The same sentence for every name, whether there is such a person or not."""
     if seconds < 60:
         span = "a minute"
     else:
         minutes = -(-seconds // 60)
         span = f"{minutes} minute{'s' if minutes > 1 else ''}"
-    return f"Too many tries. Wait {span} and try again; meanwhile no password is looked at."
+    return f"Too many tries. Wait {span} and try again; meanwhile {meanwhile}."

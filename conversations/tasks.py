@@ -6,7 +6,7 @@ import uuid
 
 from celery import shared_task
 
-from conversations import call_hours, estimates, sweeper
+from conversations import call_hours, estimates, password_links, sweeper
 from conversations.hints import RUN_GENERATION
 from conversations.models.pulse import WORKER, Pulse
 from conversations.worker_loop import run_in_worker
@@ -37,3 +37,8 @@ def roll_up_calls() -> None:
 def beat_pulse() -> None:
     """Comes through the queue of the answers: silence means that retries wait."""
     Pulse.beat(WORKER)
+
+
+@shared_task(name=password_links.SEND_LINKS)  # type: ignore[untyped-decorator]  # celery ships no types
+def send_password_links(address: str, base: str) -> None:
+    password_links.send_links(address, base)

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from monitoring import bills_admin, dashboard_admin
+from monitoring import bills_admin, dashboard_admin, people_admin
 from monitoring.models import BooksCheck, Incident, Notice
 
-__all__ = ["bills_admin", "dashboard_admin"]
+__all__ = ["bills_admin", "dashboard_admin", "people_admin"]
 
 if TYPE_CHECKING:  # generic for the type checker only
     _IncidentAdmin = admin.ModelAdmin[Incident]

@@ -48,8 +48,8 @@ def _steps() -> list[Step]:
         Step(
             "Add people",
             reverse("admin:auth_user_add"),
-            "A name and a password are enough; they change the password under Account. Staff status opens "
-            "these pages.",
+            "A name and a password are enough; they change the password under Account. Who has forgotten it "
+            "gets a link from you: an action in the list of users. Staff status opens these pages.",
             "auth.add_user",
         ),
         Step(
