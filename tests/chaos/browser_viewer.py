@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from playwright.async_api import Browser, ConsoleMessage, Error
 
 from conversations.models import Generation, State
 from tests.chaos.cast import Person
+from tests.chaos.page_faults import PageFaults
 from tests.chaos.patience import patiently
 from tests.chaos.relay import Relay
 from tests.chaos.viewer import Shown
@@ -87,6 +89,7 @@ class BrowserViewer:
         self._opened = 0
         self.asked: dict[str, Shown] = {}  # by the question's words
         self.draft = ""
+        self._words: deque[str] = deque(maxlen=60)  # of the browser about its line
 
     async def __aenter__(self) -> BrowserViewer:
         self._relay = await self._stack.enter_async_context(Relay(self._address))
@@ -99,6 +102,7 @@ class BrowserViewer:
         )
         await self._context.expose_function("tellChaos", self._told.put_nowait)
         await self._context.add_init_script(path=TELL)
+        self._faults = PageFaults(self._context, self._relay, self._chance, reload=self._reload)
         self._page = await self._context.new_page()
         self._page.set_default_timeout(READY_MS)
         self._page.on("console", self._hear)
@@ -179,35 +183,14 @@ class BrowserViewer:
                 while wrong := await self._by_hand(self._unsettled):
                     await asyncio.sleep(0.2)
         except TimeoutError:
-            self._complain(f"the page hangs: {wrong}")
+            self._complain(f"the page hangs: {wrong}\n{await self._history()}")
 
-    async def disturb(self, *, falls_silent: bool) -> None:
-        """Until it is cancelled: break the line in all ways, load the page anew."""
-        ways: list[tuple[str, Callable[[], Awaitable[None]]]] = [
-            *[("line cut", self._cut)] * 6,
-            *[("offline", self._go_offline)] * 2,
-            *[("reloaded", self._reload)] * 3,
-            *[("line silent", self._go_silent)] * falls_silent,
-        ]
-        while True:
-            await asyncio.sleep(self._chance.uniform(*self._pause))
-            name, way = self._chance.choice(ways)
-            await way()
-            self._seen.faults[name] += 1
-
-    async def _cut(self) -> None:
-        self._relay.cut()
-
-    async def _go_silent(self) -> None:
-        self._relay.mute()
-
-    async def _go_offline(self) -> None:
-        try:
-            await self._context.set_offline(True)
-            self._relay.cut()
-            await asyncio.sleep(self._chance.uniform(0.1, 1.0))
-        finally:
-            await self._context.set_offline(False)
+    async def disturb(self, over: asyncio.Event, *, falls_silent: bool) -> None:
+        """Break the line in all ways, load the page anew, until ``over`` is set."""
+        count = self._seen.faults.update
+        await self._faults.blow(
+            over, pause=self._pause, falls_silent=falls_silent, told=lambda name: count([name])
+        )
 
     async def _reload(self) -> None:
         async def reload() -> None:
@@ -235,6 +218,14 @@ class BrowserViewer:
         now: dict[str, Any] = await self._page.evaluate("whatIsShown()")
         right = {"mode": "send", "connection": "open", "writing": 0, "banner": "", "composer": self.draft}
         return {name: now[name] for name, value in right.items() if now[name] != value}
+
+    async def _history(self) -> str:
+        """Why there may be no line: what the page, the relay and the browser had to say, seconds ago."""
+        with suppress(Error):
+            self._words.extend(await self._page.evaluate("lineHistory()"))
+        now = time.monotonic()
+        told = [f"{now - at:.1f} s ago: {words}" for at, words in (*self._faults.log, *self._relay.log)]
+        return "\n".join(f"        {line}" for line in (*told, *self._words))
 
     async def _by_hand(self, act: Callable[[], Awaitable[R]], *, tries: int = 100) -> R | None:
         """The page may go away under the hand: then it is loaded and the act done again."""
@@ -298,7 +289,11 @@ class BrowserViewer:
         shown.over.set()
 
     def _hear(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not any(words in message.text for words in EXPECTED_WORDS):
+        if message.type != "error":
+            return
+        if any(words in message.text for words in EXPECTED_WORDS):
+            self._words.append(f"console: {message.text}")
+        else:
             self._complain(f"console: {message.text}")
 
     def _complain(self, text: str) -> None:

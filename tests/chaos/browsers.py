@@ -67,13 +67,15 @@ class Browsers:
         return self._live(await stack.enter_async_context(viewer), chance)
 
     async def _live(self, viewer: BrowserViewer, chance: random.Random) -> None:
-        disturbing = asyncio.create_task(viewer.disturb(falls_silent=self._plan.falls_silent))
+        over = asyncio.Event()
+        disturbing = asyncio.create_task(viewer.disturb(over, falls_silent=self._plan.falls_silent))
         try:
             question = f"Question {uuid.uuid4()}"
             while self._take():
                 question = await self._ask(viewer, question, chance)
         finally:
-            disturbing.cancel()
+            over.set()
+            await disturbing
         await viewer.settle()
 
     async def _ask(self, viewer: BrowserViewer, question: str, chance: random.Random) -> str:

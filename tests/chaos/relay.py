@@ -6,9 +6,12 @@ The page keeps one address while web servers come and go behind it, as behind a 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Callable
 
 CHUNK_BYTES = 65_536
+KEPT = 20
 
 
 class Relay:
@@ -21,6 +24,8 @@ class Relay:
         self._address = address
         self._links: set[_Link] = set()
         self.port = 0
+        # The last connections: when they came to their end, and how.
+        self.log: deque[tuple[float, str]] = deque(maxlen=KEPT)
 
     async def __aenter__(self) -> Relay:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -45,7 +50,8 @@ class Relay:
         host, _, port = self._address().rpartition(":")
         try:
             upstream, back = await asyncio.open_connection(host, int(port))
-        except OSError:
+        except OSError as error:
+            self.log.append((time.monotonic(), f"no server at {host}:{port}: {error}"))
             writer.transport.abort()
             return
         link = _Link(writer, back)
@@ -58,6 +64,8 @@ class Relay:
             link.abort()
         finally:
             self._links.discard(link)
+            told = ", muted" if link.mute else ""
+            self.log.append((time.monotonic(), f"a connection to {host}:{port} has ended{told}"))
 
 
 class _Link:
