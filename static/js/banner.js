@@ -40,6 +40,11 @@ export class Banner {
     this.root.dataset.level = level;
   }
 
+  /** The same line in other words. @param {string} text */
+  reword(text) {
+    if (this.text.textContent !== text) this.text.textContent = text;
+  }
+
   /** A few words that change with time. @param {string} words */
   note(words) {
     if (this.words.textContent !== words) this.words.textContent = words;

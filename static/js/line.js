@@ -8,6 +8,7 @@ import { ConversationSocket } from "./socket.js";
 import { liveGeneration } from "./thread.js";
 
 const BLOCKED_AFTER_ATTEMPTS = 3;
+const REASON_TIMEOUT_MS = 10_000;
 // What a person wants of an answer that is there: sent once, when the line is back if need be.
 const WISHES = new Set(["turn.stop", "turn.switch", "turn.schedule"]);
 const NOT_QUESTIONS = new Set(["stream.resume", "turn.stop"]);
@@ -29,6 +30,8 @@ export class Line {
     /** @type {ConversationSocket | null} */
     this.socket = null;
     this.wasConnected = false;
+    this.isRefused = false;
+    this.isAsking = false;
     /** When the next try is due. @type {number | null} */
     this.retryAtMs = null;
     this.plain = new PlainSender({
@@ -60,7 +63,7 @@ export class Line {
   /** No socket was ever opened here, though it was tried: something between us does not let them through. */
   get isBlocked() {
     const { socket } = this;
-    return socket !== null && !socket.opened && socket.attempt >= BLOCKED_AFTER_ATTEMPTS;
+    return socket !== null && !socket.opened && socket.failures >= BLOCKED_AFTER_ATTEMPTS;
   }
 
   /** @param {any} frame @returns {boolean} sent now; a question goes as soon as it can */
@@ -93,9 +96,16 @@ export class Line {
 
   /** Called twice a second: the countdown to the next try. */
   tick() {
-    if (this.retryAtMs === null || this.page.banner.kind !== "connection") return;
-    const seconds = Math.max(0, Math.ceil((this.retryAtMs - Date.now()) / 1000));
-    this.page.banner.note(seconds ? `Next try in ${seconds} s.` : "Trying now.");
+    const { banner, root } = this.page;
+    if (banner.kind !== "connection") return;
+    if (root.dataset.connection !== "open") banner.reword(this.#words());
+    const seconds = this.retryAtMs === null ? 0 : Math.ceil((this.retryAtMs - Date.now()) / 1000);
+    banner.note(seconds > 0 ? `Next try in ${seconds} s.` : "Trying now.");
+  }
+
+  /** A word is typed: whoever writes wants to send. */
+  nudge() {
+    this.socket?.nudge();
   }
 
   /** @param {import("./socket.js").Status} status @param {number | null} retryAtMs */
@@ -105,7 +115,9 @@ export class Line {
     this.retryAtMs = retryAtMs;
     if (status === "open") this.#open();
     else if (status === "waiting") this.#waiting();
+    else if (status === "connecting") this.tick();
     else if (status === "refused") {
+      this.isRefused = true;
       this.mark.hidden = false;
       banner.show("You are signed out here. Your text is kept.", "bad", "Sign in", () => location.reload());
     }
@@ -114,6 +126,8 @@ export class Line {
   #open() {
     const { banner, say, dispatch } = this.page;
     this.mark.hidden = true;
+    if (this.isRefused) banner.hide();
+    this.isRefused = false;
     if (banner.kind === "connection") banner.hide();
     if (this.wasConnected) say("Connected again");
     this.wasConnected = true;
@@ -123,20 +137,28 @@ export class Line {
   }
 
   #waiting() {
-    const { banner, say, thread } = this.page;
-    const retry = () => this.socket?.retryNow();
+    const { banner, say } = this.page;
     this.mark.hidden = false;
-    if (this.isBlocked) {
-      banner.show("No live connection here. Answers come by plain requests.", "connection", "Retry now", retry);
-      this.#sendPlainly();
-      if (this.socket?.attempt === BLOCKED_AFTER_ATTEMPTS) this.#findReason();
+    const failures = this.socket?.failures ?? 0;
+    if (this.isRefused) {
+      this.#findReason(); // tried once more, because somebody looked
       return;
     }
-    const queued = thread().turns.at(-1)?.status === "sending" ? " Your question is kept and will be sent." : "";
-    banner.show(`Connection lost. Nothing is lost: we keep trying.${queued}`, "connection", "Retry now", retry);
-    if (this.wasConnected) say("Connection lost, reconnecting");
+    banner.show(this.#words(), "connection", "Retry now", () => this.socket?.retryNow());
+    this.tick();
+    if (this.isBlocked) this.#sendPlainly();
+    else if (this.wasConnected) say("Connection lost, reconnecting");
     this.wasConnected = false;
-    if (this.socket && this.socket.attempt > 1) this.#findReason();
+    if (failures > 1) this.#findReason();
+  }
+
+  /** Of the banner. A browser that says it is online may be wrong; one that says it is not, hardly ever. */
+  #words() {
+    const isOffline = globalThis.navigator?.onLine === false;
+    if (this.isBlocked && !isOffline) return "No live connection here. Answers come by plain requests.";
+    const queued = this.page.thread().turns.at(-1)?.status === "sending" ? " Your question is kept and will be sent." : "";
+    if (isOffline) return `You are offline. Nothing is lost: we connect as soon as the network is back.${queued}`;
+    return `Connection lost. Nothing is lost: we keep trying.${queued}`;
   }
 
   /** What waits for a socket goes without one; an answer that was being written is followed from where it is. */
@@ -152,8 +174,11 @@ export class Line {
   /** A handshake is refused without a reason; the page's own address tells it. */
   async #findReason() {
     const { url } = this.page.conversation;
-    if (!url) return;
-    const response = await fetch(url, { method: "HEAD", redirect: "manual" }).catch(() => null);
+    if (!url || this.isAsking) return;
+    this.isAsking = true;
+    const signal = AbortSignal.timeout(REASON_TIMEOUT_MS);
+    const response = await fetch(url, { method: "HEAD", redirect: "manual", signal }).catch(() => null);
+    this.isAsking = false;
     if (response?.type === "opaqueredirect") {
       this.stop();
       this.#show("refused");

@@ -88,6 +88,7 @@ const composer = new Composer(one(".composer", HTMLFormElement), {
   onStop: () => asking.stop(),
   onInput: (text) => {
     conversation.drafts.write(text);
+    line.nudge();
     preview.changed();
     lens.changed();
     if (text && !conversation.id) conversation.open();

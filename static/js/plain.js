@@ -4,7 +4,9 @@
 import { request, conversationUrl, csrfToken } from "./server.js";
 
 const PAUSE_MS = 1000;
-const LONGEST_PAUSE_MS = 15_000;
+const LONGEST_PAUSE_MS = 8_000;
+// The server says every 15 s that it is still there.
+const SILENT_MS = 45_000;
 const VERSIONS = new Set(["turn.retry", "turn.continue", "turn.regenerate", "turn.switch", "turn.edit"]);
 // What is done at once, and whose effect the running answer tells.
 const WISHES = new Set(["turn.stop", "turn.schedule"]);
@@ -75,23 +77,37 @@ export class PlainSender {
     const url = isQuestion
       ? `${conversationUrl(this.page.id())}messages/?html=true`
       : `/api/v1/turns/${turn_id}/${type.slice("turn.".length)}/?html=true`;
-    const response = await fetch(url, {
+    const ending = new AbortController();
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    const heard = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => ending.abort(), SILENT_MS);
+    };
+    heard();
+    return this.#read(await fetch(url, {
+      signal: ending.signal,
       method: "POST",
       headers: {
         Accept: "text/event-stream", "Content-Type": "application/json", "X-CSRFToken": csrfToken(),
         ...(after ? { "Last-Event-ID": String(after) } : {}),
       },
       body: JSON.stringify(isQuestion ? { ...fields, turn_id } : fields),
-    });
+    }), fields.new_turn_id ?? turn_id, onEvent, heard).finally(() => clearTimeout(timer));
+  }
+
+  /** @param {Response} response @param {string} turnId @param {(event: any) => void} onEvent @param {() => void} heard @returns {Promise<boolean>} */
+  async #read(response, turnId, onEvent, heard) {
     if (!response.ok || !response.body) {
       const problem = await response.json().catch(() => ({}));
       if (response.status >= 500) return false;
-      onEvent({ code: "error", detail: "The question could not be sent.", ...problem, type: "turn.refused", turn_id: fields.new_turn_id ?? turn_id });
+      onEvent({ code: "error", detail: "The question could not be sent.", ...problem, type: "turn.refused", turn_id: turnId });
       return true;
     }
     let [rest, ended] = ["", false];
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+      heard();
       const found = splitEvents(rest + piece.value);
       rest = found.rest;
       for (const event of found.events) {

@@ -17,6 +17,15 @@ export class ServerError extends Error {
 }
 
 const UNREACHABLE = "The server cannot be reached. Try again in a moment.";
+// A line that died without a word would keep a request for ever, and the browser's few connections with it.
+const TIMEOUT_MS = 30_000;
+
+/** @param {string} url @param {RequestInit} options @returns {Promise<[Response, any]>} with its JSON, null where it is none */
+async function send(url, options) {
+  const response = await fetch(url, options);
+  const isJson = response.headers.get("Content-Type")?.includes("json");
+  return [response, isJson ? await response.json() : null];
+}
 
 /**
  * @param {string} method @param {string} url @param {any} [body] sent as JSON; URLSearchParams as a form
@@ -28,14 +37,19 @@ export async function request(method, url, body, options = {}) {
   const headers = { Accept: "application/json", "X-CSRFToken": csrfToken() };
   const isForm = body instanceof URLSearchParams;
   if (body !== undefined && !isForm) headers["Content-Type"] = "application/json";
-  const response = await fetch(url, {
-    method, headers, ...options, ...(body === undefined ? {} : { body: isForm ? body : JSON.stringify(body) }),
+  const ending = new AbortController();
+  const timer = setTimeout(() => ending.abort(new DOMException("", "TimeoutError")), TIMEOUT_MS);
+  const given = options.signal;
+  if (given?.aborted) ending.abort(given.reason);
+  given?.addEventListener("abort", () => ending.abort(given.reason));
+  const [response, answer] = await send(url, {
+    method, headers, ...options, signal: ending.signal,
+    ...(body === undefined ? {} : { body: isForm ? body : JSON.stringify(body) }),
   }).catch((error) => {
     if (error.name === "AbortError") throw error;
     throw new ServerError(UNREACHABLE, null, 0);
-  });
-  const isJson = response.headers.get("Content-Type")?.includes("json");
-  const answer = isJson ? await response.json() : null;
+  }).finally(() => clearTimeout(timer));
+  const isJson = answer !== null;
   // Signed out: the page that asks for the name came instead.
   if (response.redirected && !isJson) throw new ServerError("You are signed out here. Load the page again.", null, 401);
   if (!response.ok) throw new ServerError(answer?.detail ?? "This did not work.", answer, response.status);

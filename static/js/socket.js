@@ -1,16 +1,26 @@
 // @ts-check
 // The connection of one conversation: reconnects with back-off and jitter, notices a dead line by
 // heartbeat, and keeps questions that were not yet accepted so that each is sent until it is answered.
+// Whatever may have brought the line back (the network, a look at the page, a word typed) ends a wait at once.
 // Sending one twice is harmless: the server knows a turn by the id that the page minted.
 
 const HEARTBEAT_MS = 20_000;
 const PONG_TIMEOUT_MS = 10_000;
+// Somebody is there and waits for the answer.
+const PROMPT_PONG_MS = 5_000;
+// A handshake that nobody answers: browsers give it up after minutes.
+const CONNECT_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_LIMIT_MS = 30_000;
+// An attempt that is older may have been begun on a network that is gone.
+const STALE_ATTEMPT_MS = 2_000;
+// What is typed tries again at most so often.
+const NUDGE_MS = 3_000;
 // A page that is shown again asks a line that was silent for longer at once.
 const SILENT_MS = 5_000;
 // The server could not take a question just now: it is sent again by itself.
 const UNAVAILABLE_MS = 2_000;
 const BACKOFF_BASE_MS = 500;
-const BACKOFF_LIMIT_MS = 15_000;
+const BACKOFF_LIMIT_MS = 8_000;
 const ASKING = new Set(["turn.create", "turn.retry", "turn.continue", "turn.regenerate", "turn.edit"]);
 const NOT_ALLOWED = new Set([4401, 4403, 4404]);
 
@@ -20,6 +30,9 @@ export function backoffMs(attempt, random = Math.random) {
   const ceiling = Math.min(BACKOFF_LIMIT_MS, BACKOFF_BASE_MS * 2 ** attempt);
   return ceiling / 2 + (random() * ceiling) / 2;
 }
+
+/** How long a handshake may take after `failures` that were lost: longer each time, for a server under load. @param {number} failures */
+export const connectTimeoutMs = (failures) => Math.min(CONNECT_TIMEOUT_LIMIT_MS, CONNECT_TIMEOUT_MS * (1 + failures));
 
 /**
  * @typedef {"connecting" | "open" | "waiting" | "refused"} Status
@@ -35,7 +48,11 @@ export class ConversationSocket {
     this.handlers = handlers;
     /** @type {WebSocket | null} */
     this.socket = null;
+    /** How often the wait has doubled. */
     this.attempt = 0;
+    /** Attempts that were lost since the line was last open. */
+    this.failures = 0;
+    this.triedAtMs = 0;
     this.opened = false;
     this.closed = false;
     /** Questions without an answer to them, by turn id, in order. @type {Map<string, object>} */
@@ -48,7 +65,12 @@ export class ConversationSocket {
     this.again = undefined;
     /** When the line last spoke. */
     this.heardAtMs = 0;
-    this.onOnline = () => this.retryNow();
+    /** By when it has to speak, where it was asked; 0: it was not. */
+    this.dueAtMs = 0;
+    this.onNetwork = () => {
+      if (this.isOpen) this.#ask(PROMPT_PONG_MS);
+      else this.retryNow(0);
+    };
     this.onShown = () => {
       if (!globalThis.document?.hidden) this.wake();
     };
@@ -59,16 +81,18 @@ export class ConversationSocket {
   }
 
   start() {
-    globalThis.addEventListener?.("online", this.onOnline);
+    globalThis.addEventListener?.("online", this.onNetwork);
     globalThis.addEventListener?.("pageshow", this.onShown);
+    globalThis.addEventListener?.("focus", this.onShown);
     globalThis.document?.addEventListener("visibilitychange", this.onShown);
     this.#connect();
   }
 
   stop() {
     this.closed = true;
-    globalThis.removeEventListener?.("online", this.onOnline);
+    globalThis.removeEventListener?.("online", this.onNetwork);
     globalThis.removeEventListener?.("pageshow", this.onShown);
+    globalThis.removeEventListener?.("focus", this.onShown);
     globalThis.document?.removeEventListener("visibilitychange", this.onShown);
     clearTimeout(this.timer);
     clearTimeout(this.again);
@@ -76,22 +100,34 @@ export class ConversationSocket {
     this.socket?.close(1000);
   }
 
-  retryNow() {
-    if (this.closed || this.isOpen || this.socket?.readyState === WebSocket.CONNECTING) return;
-    clearTimeout(this.timer);
+  /** As if the line had been lost just now, unless an attempt is under way for less than `staleMs`. */
+  retryNow(staleMs = STALE_ATTEMPT_MS) {
+    if (this.closed || this.isOpen) return;
+    this.attempt = 0;
+    if (!this.socket || Date.now() - this.triedAtMs >= staleMs) this.#connect();
+  }
+
+  /** The person does something that needs the line: a long wait is over. */
+  nudge() {
+    if (this.closed || this.socket || !this.timer || Date.now() - this.triedAtMs < NUDGE_MS) return;
     this.#connect();
   }
 
   /** Somebody looks at the page again: timers may have slept, and the line may have died unnoticed. */
   wake() {
     if (!this.isOpen) this.retryNow();
-    else if (Date.now() - this.heardAtMs > SILENT_MS) this.#ask();
+    else if (Date.now() - this.heardAtMs > SILENT_MS) this.#ask(PROMPT_PONG_MS);
   }
 
   /** Sent now or, for questions, as soon as the line is back. @param {any} frame @returns {boolean} sent now */
   send(frame) {
     if (ASKING.has(frame.type)) this.unanswered.set(frame.new_turn_id ?? frame.turn_id, frame);
-    if (!this.isOpen) return false;
+    if (!this.isOpen) {
+      this.nudge();
+      return false;
+    }
+    // A line that was silent for long may be dead.
+    if (ASKING.has(frame.type) && Date.now() - this.heardAtMs > SILENT_MS) this.#ask();
     this.socket?.send(JSON.stringify(frame));
     return true;
   }
@@ -107,12 +143,20 @@ export class ConversationSocket {
   }
 
   #connect() {
+    const before = this.socket;
     const socket = new WebSocket(this.url);
     this.socket = socket;
+    before?.close();
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.triedAtMs = Date.now();
+    clearTimeout(this.heartbeat);
+    this.heartbeat = setTimeout(() => this.#giveUp(), connectTimeoutMs(this.failures));
     this.handlers.onStatus("connecting", null);
     socket.onopen = () => {
       if (socket !== this.socket) return;
       this.attempt = 0;
+      this.failures = 0;
       this.opened = true;
       this.handlers.onStatus("open", null);
       this.#sendUnanswered();
@@ -144,6 +188,7 @@ export class ConversationSocket {
     }
     const wait = backoffMs(this.attempt);
     this.attempt += 1;
+    this.failures += 1;
     this.handlers.onStatus("waiting", Date.now() + wait);
     this.timer = setTimeout(() => this.#connect(), wait);
   }
@@ -151,17 +196,23 @@ export class ConversationSocket {
   /** Any message shows that the line is alive; silence is asked about, then ended. */
   #beat() {
     this.heardAtMs = Date.now();
+    this.dueAtMs = 0;
     clearTimeout(this.heartbeat);
     this.heartbeat = setTimeout(() => this.#ask(), HEARTBEAT_MS);
   }
 
-  #ask() {
+  #ask(timeoutMs = PONG_TIMEOUT_MS) {
+    const dueAtMs = Date.now() + timeoutMs;
+    if (this.dueAtMs && this.dueAtMs <= dueAtMs) return;
+    this.dueAtMs = dueAtMs;
     clearTimeout(this.heartbeat);
     this.send({ type: "ping" });
-    this.heartbeat = setTimeout(() => {
-      const dead = this.socket;
-      this.#lost(1006);
-      dead?.close();
-    }, PONG_TIMEOUT_MS);
+    this.heartbeat = setTimeout(() => this.#giveUp(), timeoutMs);
+  }
+
+  #giveUp() {
+    const dead = this.socket;
+    this.#lost(1006);
+    dead?.close();
   }
 }

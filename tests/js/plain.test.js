@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { splitEvents } from "../../static/js/plain.js";
+import { PlainSender, splitEvents } from "../../static/js/plain.js";
 
 const event = (value) => `event: ${value.type}\ndata: ${JSON.stringify(value)}\n\n`;
 
@@ -24,4 +24,39 @@ test("it gives the same events wherever the text is cut", () => {
     const second = splitEvents(first.rest + text.slice(at));
     assert.deepEqual([...first.events, ...second.events].map((one) => one.seq), [1, 2]);
   }
+});
+
+// --- Sending --------------------------------------------------------------------------
+
+globalThis.document = { querySelector: () => null };
+globalThis.HTMLInputElement = class {};
+
+test("it asks again, from where it was, on a line that has fallen silent", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const [asked, told] = [[], []];
+  globalThis.fetch = async (url, { headers, signal }) => {
+    asked.push(headers["Last-Event-ID"]);
+    const body = new ReadableStream({
+      start(stream) {
+        const say = (value) => stream.enqueue(new TextEncoder().encode(event(value)));
+        if (asked.length === 1) {
+          say({ type: "delta", seq: 1, text: "a" });
+          signal.addEventListener("abort", () => stream.error(signal.reason));
+        } else {
+          say({ type: "generation.completed", generation_id: "g1" });
+          stream.close();
+        }
+      },
+    });
+    return new Response(body);
+  };
+  const sender = new PlainSender({ id: () => "c1", dispatch: (one) => told.push(one.type), hasSocket: () => false });
+  const sending = sender.send({ type: "turn.create", turn_id: "t1", text: "Why?" });
+  while (told.length < 1) await new Promise((done) => setImmediate(done));
+  context.mock.timers.tick(45_000);
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((done) => setImmediate(done));
+  context.mock.timers.tick(1_000);
+  await sending;
+  assert.deepEqual(asked, [undefined, "1"]);
+  assert.deepEqual(told, ["delta", "generation.completed"]);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
-import { ConversationSocket, backoffMs } from "../../static/js/socket.js";
+import { ConversationSocket, backoffMs, connectTimeoutMs } from "../../static/js/socket.js";
 
 /** A line that the test opens, cuts and speaks into. */
 class Line {
@@ -62,7 +62,7 @@ test("it waits longer after each failure, with jitter, up to a limit", () => {
   assert.equal(backoffMs(0, () => 0), 250);
   assert.equal(backoffMs(0, () => 1), 500);
   assert.equal(backoffMs(3, () => 1), 4000);
-  assert.equal(backoffMs(50, () => 1), 15000);
+  assert.equal(backoffMs(50, () => 1), 8000);
 });
 
 test("it keeps a question until the server has spoken about it, and sends it again", () => {
@@ -71,12 +71,12 @@ test("it keeps a question until the server has spoken about it, and sends it aga
   Line.lines[0].open();
   assert.equal(Line.lines[0].sent.length, 1);
   Line.lines[0].cut();
-  mock.timers.tick(20_000);
+  mock.timers.tick(1_000);
   Line.lines[1].open();
   assert.deepEqual(Line.lines[1].sent, [{ type: "turn.create", turn_id: "t1", text: "Why?" }]);
   socket.settle("t1");
   Line.lines[1].cut();
-  mock.timers.tick(20_000);
+  mock.timers.tick(1_000);
   Line.lines[2].open();
   assert.deepEqual(Line.lines[2].sent, []);
 });
@@ -161,4 +161,103 @@ test("it tries again at once when the page is shown again without a line", () =>
   assert.equal(Line.lines.length, before + 1);
   socket.onShown();
   assert.equal(Line.lines.length, before + 1);
+});
+
+/** The last line is lost again and again, at once. */
+function loseOften(times) {
+  for (let number = 0; number < times; number += 1) {
+    Line.lines.at(-1).cut();
+    mock.timers.tick(8_000);
+  }
+}
+
+test("it never waits longer than eight seconds for the server to be back", () => {
+  loseOften(12);
+  assert.equal(Line.lines.length, 13, "each wait was over");
+});
+
+test("it gives up a handshake that nobody answers, later each time, and tries again", () => {
+  mock.timers.tick(9_999);
+  assert.deepEqual(statuses, ["connecting"]);
+  mock.timers.tick(1);
+  assert.equal(statuses.at(-1), "waiting");
+  assert.equal(Line.lines[0].readyState, 3, "it is closed");
+  mock.timers.tick(500);
+  assert.equal(Line.lines.length, 2);
+  mock.timers.tick(15_000);
+  assert.equal(statuses.at(-1), "connecting");
+  assert.deepEqual([0, 1, 2, 9].map(connectTimeoutMs), [10_000, 20_000, 30_000, 30_000]);
+});
+
+test("the network is back: it tries at once, and soon again", () => {
+  loseOften(6);
+  Line.lines.at(-1).cut();
+  const before = Line.lines.length;
+  socket.onNetwork();
+  assert.equal(Line.lines.length, before + 1);
+  Line.lines.at(-1).cut();
+  mock.timers.tick(500);
+  assert.equal(Line.lines.length, before + 2);
+  assert.equal(socket.failures, 8, "what says that sockets are blocked counts on");
+});
+
+test("the network is back: a try that was under way is begun anew, a line that may be dead is asked", () => {
+  socket.onNetwork();
+  assert.equal(Line.lines.length, 2);
+  assert.equal(Line.lines[0].readyState, 3);
+  assert.deepEqual(statuses, ["connecting", "connecting"], "nothing was lost");
+  Line.lines[1].open();
+  socket.onNetwork();
+  assert.deepEqual(Line.lines[1].sent, [{ type: "ping" }]);
+  mock.timers.tick(5_000);
+  assert.equal(statuses.at(-1), "waiting");
+});
+
+test("somebody looks while a try hangs: it is begun anew, a fresh one is not", () => {
+  mock.timers.tick(1_000);
+  socket.onShown();
+  assert.equal(Line.lines.length, 1);
+  mock.timers.tick(1_000);
+  socket.onShown();
+  assert.equal(Line.lines.length, 2);
+});
+
+test("a word typed or sent ends a long wait, at most every three seconds", () => {
+  loseOften(6);
+  Line.lines.at(-1).cut();
+  const before = Line.lines.length;
+  socket.triedAtMs = Date.now() - 2_999;
+  socket.nudge();
+  assert.equal(Line.lines.length, before);
+  mock.timers.tick(1);
+  socket.send({ type: "turn.create", turn_id: "t1", text: "Why?" });
+  assert.equal(Line.lines.length, before + 1);
+  socket.nudge();
+  mock.timers.tick(3_000);
+  socket.nudge();
+  assert.equal(Line.lines.length, before + 1, "one is under way");
+  Line.lines.at(-1).cut(4401);
+  mock.timers.tick(3_000);
+  socket.nudge();
+  assert.equal(Line.lines.length, before + 1, "it is refused");
+});
+
+test("to ask again does not give a dead line more time", () => {
+  Line.lines[0].open();
+  mock.timers.tick(6_000);
+  for (let second = 0; second < 5; second += 1) {
+    socket.onShown();
+    mock.timers.tick(1_000);
+  }
+  assert.deepEqual(Line.lines[0].sent, [{ type: "ping" }]);
+  assert.equal(statuses.at(-1), "waiting");
+});
+
+test("a question on a line that was silent for long asks whether it lives", () => {
+  Line.lines[0].open();
+  mock.timers.tick(6_000);
+  socket.send({ type: "turn.create", turn_id: "t1", text: "Why?" });
+  assert.deepEqual(Line.lines[0].sent.map(({ type }) => type), ["ping", "turn.create"]);
+  mock.timers.tick(10_000);
+  assert.equal(statuses.at(-1), "waiting");
 });

@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+
+import { Line } from "../../static/js/line.js";
+
+/** A socket that the test opens and cuts. */
+class Wire {
+  static all = [];
+  static CONNECTING = 0;
+  static OPEN = 1;
+  readyState = 0;
+  constructor() {
+    Wire.all.push(this);
+  }
+  send() {}
+  close() {
+    this.cut(1000);
+  }
+  open() {
+    this.readyState = 1;
+    this.onopen();
+  }
+  cut(code = 1006) {
+    if (this.readyState === 3) return;
+    this.readyState = 3;
+    this.onclose({ code });
+  }
+}
+
+const real = { WebSocket: globalThis.WebSocket, fetch: globalThis.fetch };
+let line;
+let banner;
+let answer;
+
+beforeEach(() => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  Wire.all = [];
+  answer = { type: "basic", status: 200 };
+  globalThis.location = { protocol: "http:", host: "x" };
+  globalThis.WebSocket = Wire;
+  globalThis.fetch = async () => answer;
+  Object.defineProperty(globalThis, "navigator", { value: { onLine: true }, configurable: true, writable: true });
+  banner = {
+    kind: "", text: "", words: "", label: "",
+    show(text, kind, label) {
+      Object.assign(this, { text, kind, label, words: "" });
+    },
+    reword(text) {
+      this.text = text;
+    },
+    note(words) {
+      this.words = words;
+    },
+    hide() {
+      this.kind = "";
+    },
+  };
+  const page = {
+    root: { dataset: {} }, banner, say: () => {}, dispatch: () => {}, before: () => null,
+    thread: () => ({ turns: [], generations: {} }), conversation: { id: "1", url: "/c/1/" },
+  };
+  line = new Line(page, { hidden: true });
+  line.connect();
+});
+
+afterEach(() => {
+  line.stop();
+  Object.assign(globalThis, real);
+  mock.timers.reset();
+});
+
+test("it counts down, and says when it tries", () => {
+  Wire.all[0].open();
+  Wire.all[0].cut();
+  assert.match(banner.text, /^Connection lost/);
+  assert.equal(banner.words, "Next try in 1 s.");
+  mock.timers.tick(500);
+  assert.equal(banner.words, "Trying now.");
+  Wire.all[1].open();
+  assert.equal(banner.kind, "");
+});
+
+test("it tells a lost connection from a browser that is offline", () => {
+  Wire.all[0].open();
+  Wire.all[0].cut();
+  navigator.onLine = false;
+  line.tick();
+  assert.match(banner.text, /^You are offline/);
+  navigator.onLine = true;
+  line.tick();
+  assert.match(banner.text, /^Connection lost/);
+});
+
+test("sockets that never open are blocked, however often somebody asks for a try", () => {
+  for (let number = 0; number < 3; number += 1) {
+    Wire.all.at(-1).cut();
+    line.socket.retryNow();
+  }
+  assert.ok(line.isBlocked);
+  Wire.all.at(-1).cut();
+  assert.match(banner.text, /^No live connection here/);
+});
+
+test("one who is signed out is told so until the line is there again", async () => {
+  Wire.all[0].open();
+  Wire.all[0].cut(4401);
+  assert.match(banner.text, /^You are signed out/);
+  answer = { type: "opaqueredirect", status: 0 };
+  line.socket.wake();
+  Wire.all.at(-1).cut();
+  assert.match(banner.text, /^You are signed out/);
+  await new Promise((done) => setImmediate(done));
+  assert.ok(line.socket.closed);
+});
+
+test("one who has signed in meanwhile, elsewhere, goes on", () => {
+  Wire.all[0].open();
+  Wire.all[0].cut(4401);
+  line.socket.wake();
+  Wire.all.at(-1).open();
+  assert.equal(banner.kind, "");
+});
