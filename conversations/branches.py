@@ -75,6 +75,7 @@ def choose_version(*, user_id: int, conversation_id: uuid.UUID, generation_id: u
             raise NotFound("This answer")
         turn.chosen_id = generation_id
         turn.save(update_fields=["chosen"])
+        conversation.revise()
     return turn
 
 

@@ -51,6 +51,7 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
         self.feed = Feed(self._send_text)
         self._topics: tuple[str, ...] = ()
         self._ear: Ear | None = None
+        self._revision: int | None = None  # of the thread, as the client was told
         self._chores: list[asyncio.Task[None]] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -281,7 +282,8 @@ class ConversationConsumer(AsyncConsumer):  # type: ignore[misc]  # channels shi
             self._send_soon(events.conversation_updated(self.conversation_id, "deleted"))
             return
         is_told = begun is not None and self.feed.tells(begun.generation_id)
-        if begun is None or not is_told or begun.turn_id != standing.head_turn_id:
+        is_revised, self._revision = standing.revision != self._revision, standing.revision
+        if begun is None or not is_told or begun.turn_id != standing.head_turn_id or is_revised:
             self._send_soon(events.conversation_head(self.conversation_id, standing, begun))
 
     def _send_soon(self, event: Event) -> None:

@@ -133,6 +133,7 @@ def conversation_head(conversation_id: uuid.UUID, standing: Standing, begun: Beg
         turn_id=None if begun is None else str(begun.turn_id),
         generation_id=None if begun is None else str(begun.generation_id),
         state=None if begun is None else begun.state,
+        revision=standing.revision,
     )
 
 

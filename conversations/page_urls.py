@@ -91,6 +91,7 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/preview/", thread_views.preview, name="preview"),
     path("c/<uuid:conversation_id>/turns/", thread_views.older_turns, name="older_turns"),
     path("c/<uuid:conversation_id>/turns/newer/", thread_views.newer_turns, name="newer_turns"),
+    path("c/<uuid:conversation_id>/turns/outline/", thread_views.outline, name="outline"),
     path("c/<uuid:conversation_id>/turns/<uuid:turn_id>/", thread_views.one_turn, name="one_turn"),
     path(
         "c/<uuid:conversation_id>/turns/<uuid:turn_id>/choose/",

@@ -43,6 +43,7 @@ def remove_turn(*, user_id: int, conversation_id: uuid.UUID, turn_id: uuid.UUID)
             raise NotFound("This question")
         if Generation.objects.live().filter(conversation=conversation).exists():
             raise Conflict("conversation_busy", BUSY)
+        conversation.revise()
         # They tell of it, and none of them fits the branches any more.
         Summary.objects.filter(conversation=conversation, until_depth__gte=turn.depth).delete()
         siblings = Turn.objects.filter(conversation=conversation, parent_id=turn.parent_id).exclude(

@@ -18,7 +18,7 @@ from conversations.models import LIVE_STATES, Conversation, Generation
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Another one after every question and every end.
+    """Another one after every question, every end, and every change in the middle (``revision``).
 
     ``head_turn_id``, as clients know it, is the last question of the branch that is shown; ``live_id`` the
     answer that is being written, or waits.
@@ -27,6 +27,7 @@ class Standing:
     updated_at: datetime
     head_turn_id: uuid.UUID | None
     live_id: uuid.UUID | None
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def standings(conversation_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Standi
     rows = (
         Conversation.objects.filter(pk__in=conversation_ids)
         .annotate(live=live)
-        .values_list("pk", "updated_at", "head_turn__turn_id", "live__pk")
+        .values_list("pk", "updated_at", "head_turn__turn_id", "live__pk", "revision")
     )
     return {pk: Standing(*standing) for pk, *standing in rows}
 

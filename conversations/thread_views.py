@@ -21,6 +21,8 @@ from conversations.thread_page import TURNS_SHOWN, answered, answered_turns
 
 View = Callable[..., HttpResponse]
 
+OUTLINE_TURNS = 2000
+
 
 def json_door(view: View) -> View:
     """For signed-in people; what a verb refuses becomes JSON, what is not theirs a 404."""
@@ -68,6 +70,31 @@ def newer_turns(request: HttpRequest, conversation_id: uuid.UUID) -> HttpRespons
     else:
         whole, fresh = not path or path[0].parent_id is None, path
     return JsonResponse({"turns": [one.data() for one in answered(fresh)] if whole else [], "whole": whole})
+
+
+@json_door
+@require_GET
+def outline(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    """Which turns the shown branch has, the ``last`` ones, with the version that is shown of each answer and
+    how many wordings there are. ``whole``: there are none before them.
+    """
+    conversation = own_conversation(request, conversation_id)
+    try:
+        last = min(max(int(request.GET.get("last", "")), 1), OUTLINE_TURNS)
+    except ValueError as error:
+        raise Http404 from error
+    path = conversation.path(last=last)
+    siblings = branches.siblings_of(path)
+    turns = [
+        {
+            "id": str(turn.turn_id),
+            "generation_id": None if turn.chosen_id is None else str(turn.chosen_id),
+            "wordings": len(siblings[turn.pk]),
+        }
+        for turn in path
+    ]
+    whole = not path or path[0].parent_id is None
+    return JsonResponse({"revision": conversation.revision, "turns": turns, "whole": whole})
 
 
 @json_door

@@ -72,6 +72,8 @@ class Conversation(models.Model):
     head_turn = models.ForeignKey(
         "conversations.Turn", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
+    # Counts what changes the middle of the thread: a version chosen, a question deleted.
+    revision = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now)
 
@@ -82,6 +84,11 @@ class Conversation(models.Model):
 
     def __str__(self) -> str:
         return self.title or f"Conversation {self.id}"
+
+    def revise(self) -> None:
+        """The middle of the thread is another now. The row is locked by the caller."""
+        self.revision += 1
+        self.save(update_fields=["revision"])
 
     def path(self, *, last: int | None = None, head: Turn | None = None) -> list[Turn]:
         """The turns from the root to ``head`` (by default ``head_turn``), each with ``chosen`` loaded.

@@ -12,6 +12,7 @@ import { markDone } from "./title.js";
  *   composer: import("./composer.js").Composer,
  *   exports: import("./exports.js").Exports,
  *   lens: import("./lens.js").Lens, line: import("./line.js").Line, meter: import("./meter.js").Meter,
+ *   outline: import("./outline.js").Outline,
  *   rail: import("./rail.js").Rail, temporary: import("./temporary.js").TemporarySwitch,
  *   title: import("./title.js").Title, versions: import("./versions.js").Versions,
  * }} Page
@@ -25,7 +26,7 @@ export class Effects {
 
   /** @param {import("./thread.js").Effect} effect */
   carryOut(effect) {
-    const { asking, budgets, catchUp, line, say, thread, versions } = this.page;
+    const { asking, budgets, catchUp, line, outline, say, thread, versions } = this.page;
     if (effect.do === "send") line.ask(effect.frame);
     else if (effect.do === "accepted") this.#accepted(effect.turnId);
     else if (effect.do === "refused") {
@@ -39,6 +40,7 @@ export class Effects {
       asking.notSent(effect.problem, effect.turnId ?? "");
     } else if (effect.do === "load-turn") versions.load(effect.turnId, effect.isNews);
     else if (effect.do === "catch-up") catchUp.load();
+    else if (effect.do === "compare") outline.compare(effect.revision);
     else if (effect.do === "learned") this.#learned(effect.generationIds);
     else if (effect.do === "branch") {
       if (!versions.switching && thread().turns.at(-1)?.id !== effect.headTurnId) location.reload();

@@ -23,6 +23,7 @@ import { Meter } from "./meter.js";
 import { Offer } from "./offer.js";
 import { Older } from "./older.js";
 import { OpenConversation, idOf } from "./open_conversation.js";
+import { Outline } from "./outline.js";
 import { pickerOf } from "./picker.js";
 import { Places } from "./places.js";
 import { SendPreview } from "./preview.js";
@@ -140,6 +141,9 @@ const catchUp = new CatchUp({
   isGone: (turnId) => removal.gone.has(turnId),
   isSwitching: () => versions.switching,
 });
+const outline = new Outline({
+  url: () => conversation.url, thread: () => thread, revision: Number(root.dataset.revision), dispatch,
+});
 const toast = new Toast(one("[data-field=turn-toast]", HTMLElement), { onUndone: () => say("Undone") });
 const removal = new Removal({ ...page, toast, turnElement });
 const menu = new TurnMenu(one("#turn-menu", HTMLElement), { ...page, asking, removal, toast });
@@ -173,7 +177,7 @@ const rail = new Rail(one(".rail-inner", HTMLElement), one("#rail-template", HTM
 });
 
 const effects = new Effects({
-  ...page, announcer, asking, budgets, catchUp, composer, exports, lens, line, meter, rail, temporary, title, versions,
+  ...page, announcer, asking, budgets, catchUp, composer, exports, lens, line, meter, outline, rail, temporary, title, versions,
 });
 const actions = new TurnActions({
   ...page, again, asking, feedback, menu, versions, turnElement, parameters: () => picker.parameters(),

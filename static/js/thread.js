@@ -56,7 +56,7 @@ import { joinContinuation } from "./continuation.js";
  *   | { do: "problem", problem: Problem, turnId?: string } | { do: "reload" }
  *   | { do: "edit-refused", turnId: string, text: string, problem: Problem }
  *   | { do: "say", text: string } | { do: "load-turn", turnId: string, isNews?: boolean }
- *   | { do: "catch-up" } | { do: "learned", generationIds: string[] } | { do: "branch", headTurnId: string }} Effect
+ *   | { do: "catch-up" } | { do: "compare", revision: number } | { do: "learned", generationIds: string[] } | { do: "branch", headTurnId: string }} Effect
  *
  * @typedef {{ thread: Thread, effects: Effect[] }} Step
  */

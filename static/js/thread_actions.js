@@ -1,6 +1,7 @@
 // @ts-check
 // What the person does to a thread: each action gives the next thread and what the page has to carry out.
 
+import { compared } from "./missed.js";
 import { adopted, isBusy, isLive, liveGeneration, patchGeneration, patchTurn, resumeFrame, without } from "./thread.js";
 
 /**
@@ -63,6 +64,8 @@ export const actions = {
     const generations = { ...older.generations, ...thread.generations };
     return { thread: { turns: [...older.turns, ...thread.turns], generations }, effects: [] };
   },
+  // The thread as the server has it, where the page may have missed what changed in the middle.
+  "local.outline": (thread, outline) => compared(thread, outline),
   "local.remove": (thread, { turn_ids }) => ({ thread: without(thread, turn_ids), effects: [] }),
   // What was removed is wanted back.
   "local.restore": (thread, { turns, at }) => {

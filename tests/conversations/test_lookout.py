@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,11 +16,12 @@ from pytest_django import DjangoAssertNumQueries
 
 from conversations import endings, lookout, turns
 from conversations.attempts import Outcome
-from conversations.branches import choose_branch
+from conversations.branches import choose_branch, choose_version
 from conversations.database import in_database
 from conversations.lookout import Lookout
 from conversations.models import Conversation, Generation, State, WaitingReason
 from conversations.queueing import Order, Started
+from conversations.removals import remove_turn
 from conversations.runtime import get_runtime
 from conversations.standings import Begun, Standing, begun_last, standings
 from tests.conversations.branches_made import answer_again, ask
@@ -77,9 +80,9 @@ def test_it_reads_where_all_of_them_stand_in_one_query(
     for one in three:
         one.refresh_from_db()
     assert found == {
-        empty.pk: Standing(empty.updated_at, None, None),
-        over.pk: Standing(over.updated_at, turn.turn_id, None),
-        live.pk: Standing(live.updated_at, started.turn_id, started.generation_id),
+        empty.pk: Standing(empty.updated_at, None, None, 0),
+        over.pk: Standing(over.updated_at, turn.turn_id, None, 0),
+        live.pk: Standing(live.updated_at, started.turn_id, started.generation_id, 0),
     }
 
 
@@ -127,6 +130,23 @@ def test_every_question_and_every_end_makes_another_standing(three: list[Convers
     assert len(set(stood)) == len(stood)
 
 
+def test_a_change_in_the_middle_makes_another_standing(three: list[Conversation]) -> None:
+    chat = three[0]
+    first = ask(chat, "One", "1")
+    middle = ask(chat, "Two", "2")
+    ask(chat, "Three", "3")
+    answer_again(first, "1 again")
+    assert first.chosen
+    who = {"user_id": chat.owner_id, "conversation_id": chat.pk}
+    before = standings([chat.pk])[chat.pk]
+    choose_version(**who, generation_id=first.chosen.pk)
+    chosen = standings([chat.pk])[chat.pk]
+    remove_turn(**who, turn_id=middle.turn_id)
+    removed = standings([chat.pk])[chat.pk]
+    assert [one.revision for one in (before, chosen, removed)] == [0, 1, 2]
+    assert replace(removed, revision=0) == before
+
+
 def test_it_finds_the_answer_that_was_begun_last_wherever_it_is(
     three: list[Conversation], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
@@ -168,6 +188,7 @@ async def test_a_socket_that_heard_nothing_is_told_of_the_question_and_of_its_en
         "turn_id": None,
         "generation_id": None,
         "state": None,
+        "revision": 0,
     }
     started = await in_database(queue, conversation)
     told = {
@@ -202,6 +223,35 @@ async def test_a_socket_that_heard_it_all_is_told_nothing_more(
         await socket.send("ping")
         await socket.until("pong")
         assert [event for event in socket.events if event.get("change") == "head"] == []
+
+
+async def test_a_socket_is_told_once_of_a_change_in_the_middle(
+    conversation: Conversation, alice_key: str, open_socket: OpenSocket
+) -> None:
+    first = await in_database(ask, conversation, "One", "1")
+    middle = await in_database(ask, conversation, "Two", "2")
+    await in_database(ask, conversation, "Three", "3")
+    socket = await open_socket(conversation.pk, alice_key)
+    look = get_runtime().lookout.look
+    await look()
+    await head(socket, revision=0)
+    # Though it hears of the answer that is being written.
+    await socket.send("turn.create", turn_id=uuid.uuid4(), text="Hello", model="demo:0-10-0")
+    await socket.until_end()
+    await look()
+    socket.events.clear()
+    who = {"user_id": conversation.owner_id, "conversation_id": conversation.pk}
+    await in_database(partial(choose_version, **who, generation_id=first.chosen_id))
+    await look()
+    await head(socket, revision=1)
+    await in_database(partial(remove_turn, **who, turn_id=middle.turn_id))
+    await look()
+    await head(socket, revision=2)
+    socket.events.clear()
+    await look()
+    await socket.send("ping")
+    await socket.until("pong")
+    assert [event for event in socket.events if event.get("change") == "head"] == []
 
 
 async def test_it_resumes_a_wait_of_which_it_heard_nothing(

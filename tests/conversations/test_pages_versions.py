@@ -230,6 +230,30 @@ def test_it_says_where_there_are_too_many_to_catch_up_with(
     assert newer(browser, chat, None) == {"turns": [], "whole": False}
 
 
+def outline(browser: Client, chat: Conversation, last: object = 50) -> dict[str, Any]:
+    found: dict[str, Any] = browser.get(f"/c/{chat.pk}/turns/outline/", {"last": last}).json()
+    return found
+
+
+def test_it_tells_what_the_branch_is_made_of(browser: Client, chat: Conversation) -> None:
+    assert outline(browser, chat) == {"revision": 0, "turns": [], "whole": True}
+    first = ask(chat, "One")
+    ask(chat, "Two", first)
+    second = ask(chat, "Two in other words", first)
+    third = ask(chat, "Three", second)
+    again = answer(first, "another")
+    browser.post(f"/c/{chat.pk}/answers/{again.pk}/choose/")
+    expected = [
+        {"id": str(first.turn_id), "generation_id": str(again.pk), "wordings": 1},
+        {"id": str(second.turn_id), "generation_id": str(second.chosen_id), "wordings": 2},
+        {"id": str(third.turn_id), "generation_id": str(third.chosen_id), "wordings": 1},
+    ]
+    assert outline(browser, chat) == {"revision": 1, "turns": expected, "whole": True}
+    assert outline(browser, chat, 2) == {"revision": 1, "turns": expected[1:], "whole": False}
+    for wrong in ("", "many"):
+        assert browser.get(f"/c/{chat.pk}/turns/outline/", {"last": wrong}).status_code == 404
+
+
 def test_a_live_answer_comes_with_what_it_continues(browser: Client, chat: Conversation) -> None:
     turn = ask(chat, "One")
     turn.chosen = answer(turn, "", State.RUNNING, continues=turn.chosen)
@@ -241,3 +265,4 @@ def test_a_live_answer_comes_with_what_it_continues(browser: Client, chat: Conve
 def test_what_is_newer_belongs_to_its_owner(client: Client, chat: Conversation, bob: User) -> None:
     client.force_login(bob)
     assert client.get(f"/c/{chat.pk}/turns/newer/").status_code == 404
+    assert client.get(f"/c/{chat.pk}/turns/outline/", {"last": 5}).status_code == 404

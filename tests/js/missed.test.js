@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { CatchUp } from "../../static/js/catch_up.js";
+import { Outline } from "../../static/js/outline.js";
 import { shownText } from "../../static/js/thread.js";
 import { play } from "./play.js";
 
@@ -118,6 +119,47 @@ test("an answer that continues one whose words are not here is loaded with them"
   assert.deepEqual(play([{ type: "local.version", turn, isNews: true }], thread), { thread, effects: [] }, "what is here is ahead");
 });
 
+// --- What changed in the middle ---------------------------------------------------------
+
+const stands = (id, generation, wordings = 1) => ({ id, generation_id: generation, wordings });
+const outline = (turns, whole = true) => ({ type: "local.outline", turns, whole });
+const load = (id, isNews = false) => ({ do: "load-turn", turnId: id, isNews });
+
+test("it compares the middle where the server counts its changes", () => {
+  const { effects } = play([{ ...head("t2", "g2"), revision: 3 }], two);
+  assert.deepEqual(effects, [{ do: "compare", revision: 3 }]);
+});
+
+test("what is as on the page changes nothing", () => {
+  const step = play([outline([stands("t1", "g1"), stands("t2", "g2")])], two);
+  assert.deepEqual([step.thread, step.effects], [two, []]);
+});
+
+test("it takes off what is gone, and only that", () => {
+  const { thread } = play([{ type: "local.send", turn_id: "t9", text: "Why?" }], two);
+  const left = play([outline([stands("t2", "g2")])], thread).thread;
+  assert.deepEqual(left.turns.map(({ id }) => id), ["t2", "t9"]);
+  const older = play([outline([stands("t2", "g2")], false)], thread).thread;
+  assert.deepEqual(older.turns.map(({ id }) => id), ["t1", "t2", "t9"], "what lies before the outline is not known");
+  const other = play([outline([stands("t7", "g7")], false)], thread).thread;
+  assert.equal(other, thread);
+  assert.deepEqual(play([outline([])], two).thread.turns, []);
+});
+
+test("it loads the answer of which another version is shown, and the question with other wordings", () => {
+  const versions = { type: "local.version", turn: told("t1", "g1", { versions: ["g0", "g1"] }) };
+  const { thread } = play([versions], two);
+  assert.deepEqual(play([outline([stands("t1", "g0"), stands("t2", "g2")])], thread).effects, [load("t1")]);
+  assert.deepEqual(play([outline([stands("t1", "g8"), stands("t2", "g2")])], thread).effects, [load("t1", true)]);
+  assert.deepEqual(play([outline([stands("t1", "g1"), stands("t2", "g2", 2)])], thread).effects, [load("t2")]);
+});
+
+test("what is being written here is ahead of any outline", () => {
+  const live = play([{ type: "local.newer", turns: [told("t3", "g3", { state: "streaming" })] }], two).thread;
+  const step = play([outline([stands("t1", "g1"), stands("t2", "g2")])], live);
+  assert.deepEqual([step.thread, step.effects], [live, []]);
+});
+
 // --- Loading --------------------------------------------------------------------------
 
 globalThis.document = { querySelector: () => null };
@@ -185,4 +227,40 @@ test("it asks again where it got no answer, and not where it was refused", async
   globalThis.fetch = answers;
   context.mock.timers.tick(60_000);
   assert.deepEqual([asked.length, made.loading], [1, null]);
+});
+
+test("it asks for the outline once for each revision, with more than it shows, and again where it got no answer", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const [asked, done] = [[], []];
+  const answers = [null, { revision: 4, turns: [], whole: true }, { revision: 5, turns: [], whole: true }];
+  globalThis.fetch = async (url) => {
+    asked.push(url);
+    const answer = answers.shift();
+    if (!answer) throw new TypeError("no line");
+    return Response.json(answer);
+  };
+  const made = new Outline({ url: () => "/c/1/", revision: 3, thread: () => two, dispatch: (event) => done.push(event) });
+  await made.compare(3);
+  assert.deepEqual(asked, []);
+  await made.compare(4);
+  assert.deepEqual([asked, done], [["/c/1/turns/outline/?last=52"], []]);
+  context.mock.timers.tick(3000);
+  await made.compare(5);
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((next) => setImmediate(next));
+  assert.deepEqual(done.map(({ type, revision }) => [type, revision]), [["local.outline", 4], ["local.outline", 5]]);
+  await made.compare(5);
+  assert.equal(asked.length, 3);
+});
+
+test("an outline that was read before a question was asked here is read anew", async () => {
+  const [asked, done] = [[], []];
+  let thread = two;
+  globalThis.fetch = async (url) => {
+    asked.push(url);
+    thread = play([{ type: "local.send", turn_id: "t9", text: "Why?" }], two).thread;
+    return Response.json({ revision: 1, turns: [], whole: true });
+  };
+  const made = new Outline({ url: () => "/c/1/", revision: 0, thread: () => thread, dispatch: (event) => done.push(event) });
+  await made.compare(1);
+  assert.deepEqual([asked.length, done.length], [2, 1]);
 });

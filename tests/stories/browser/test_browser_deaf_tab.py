@@ -107,6 +107,39 @@ async def test_it_shows_another_version_of_an_earlier_answer(tabs: tuple[Chat, C
     await expect(shown.locator(".answer")).to_have_attribute("data-state", "completed")
 
 
+async def test_it_shows_the_version_that_was_chosen_elsewhere(tabs: tuple[Chat, Chat]) -> None:
+    asking, other = tabs
+    await asking.answer.locator("[data-action=again]").click()
+    await asking.page.locator("#again-menu").get_by_role("button", name="Regenerate").click()
+    figure = "[data-field=version-figure]"
+    await expect(asking.answer.locator(figure)).to_have_text("2/2")
+    await asking.until("completed")
+    await expect(other.answer.locator(figure)).to_have_text("2/2")
+    await expect(other.answer).to_have_attribute("data-state", "completed")
+    await asking.answer.locator("[data-action=version-previous]").click()
+    await expect(asking.answer.locator(figure)).to_have_text("1/2")
+    await expect(other.answer.locator(figure)).to_have_text("1/2")
+
+
+async def test_it_takes_off_what_was_deleted_elsewhere(tabs: tuple[Chat, Chat]) -> None:
+    asking, other = tabs
+    for number, question in enumerate(("Lakes", "Seas"), 2):
+        await asking.ask(question, SHORT)
+        await asking.until("completed")
+        await expect(questions(other)).to_have_count(number)
+    middle = await asking.page.locator(".thread .turn").nth(1).get_attribute("data-turn-id")
+    await other.page.context.request.delete(
+        f"{asking.base}/api/v1/turns/{middle}/", headers=await _csrf(asking)
+    )
+    for chat in tabs:
+        await expect(questions(chat)).to_have_text(["Rivers", "Seas"])
+
+
+async def _csrf(chat: Chat) -> dict[str, str]:
+    token = await chat.page.locator("[name=csrfmiddlewaretoken]").first.input_value()
+    return {"X-CSRFToken": token, "Referer": chat.base}
+
+
 async def test_it_asks_again_where_the_line_was_lost_while_it_asked(tabs: tuple[Chat, Chat]) -> None:
     asking, other = tabs
     tries: list[str] = []
