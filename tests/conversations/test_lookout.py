@@ -137,11 +137,10 @@ def test_a_change_in_the_middle_makes_another_standing(three: list[Conversation]
     ask(chat, "Three", "3")
     answer_again(first, "1 again")
     assert first.chosen
-    who = {"user_id": chat.owner_id, "conversation_id": chat.pk}
     before = standings([chat.pk])[chat.pk]
-    choose_version(**who, generation_id=first.chosen.pk)
+    choose_version(user_id=chat.owner_id, conversation_id=chat.pk, generation_id=first.chosen.pk)
     chosen = standings([chat.pk])[chat.pk]
-    remove_turn(**who, turn_id=middle.turn_id)
+    remove_turn(user_id=chat.owner_id, conversation_id=chat.pk, turn_id=middle.turn_id)
     removed = standings([chat.pk])[chat.pk]
     assert [one.revision for one in (before, chosen, removed)] == [0, 1, 2]
     assert replace(removed, revision=0) == before
@@ -240,11 +239,13 @@ async def test_a_socket_is_told_once_of_a_change_in_the_middle(
     await socket.until_end()
     await look()
     socket.events.clear()
-    who = {"user_id": conversation.owner_id, "conversation_id": conversation.pk}
-    await in_database(partial(choose_version, **who, generation_id=first.chosen_id))
+    assert first.chosen_id
+    choose = partial(choose_version, user_id=conversation.owner_id, conversation_id=conversation.pk)
+    remove = partial(remove_turn, user_id=conversation.owner_id, conversation_id=conversation.pk)
+    await in_database(choose, generation_id=first.chosen_id)
     await look()
     await head(socket, revision=1)
-    await in_database(partial(remove_turn, **who, turn_id=middle.turn_id))
+    await in_database(remove, turn_id=middle.turn_id)
     await look()
     await head(socket, revision=2)
     socket.events.clear()

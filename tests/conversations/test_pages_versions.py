@@ -230,7 +230,7 @@ def test_it_says_where_there_are_too_many_to_catch_up_with(
     assert newer(browser, chat, None) == {"turns": [], "whole": False}
 
 
-def outline(browser: Client, chat: Conversation, last: object = 50) -> dict[str, Any]:
+def outline(browser: Client, chat: Conversation, last: int | str = 50) -> dict[str, Any]:
     found: dict[str, Any] = browser.get(f"/c/{chat.pk}/turns/outline/", {"last": last}).json()
     return found
 
