@@ -24,6 +24,7 @@ from conversations.admission.gate import Admission, CapacityWait
 from conversations.admission.pace import Call
 from conversations.admission.results import result_of
 from conversations.attempts import Claim, Ended
+from conversations.cancelling import take_cancellation
 from conversations.database import in_database
 from conversations.markdown import to_html
 from conversations.models import Generation, State
@@ -79,7 +80,7 @@ async def run_generation(generation_id: uuid.UUID, runtime: Runtime, prepared: C
     except asyncio.CancelledError:
         if attempt.cancelled is None:
             attempt.cancelled = "handover"
-        attempt.task.uncancel()
+        take_cancellation(attempt.task)
     except LLMError as failure:
         error = failure
     except Exception:

@@ -44,7 +44,8 @@ class Heartbeat:
         running = [
             attempt
             for attempt in self._attempts.values()
-            if renew or attempt.stream.seq > attempt.beaten_seq or not attempt.stream.seq
+            if not attempt.deaf
+            and (renew or attempt.stream.seq > attempt.beaten_seq or not attempt.stream.seq)
         ]
         if not running:
             return

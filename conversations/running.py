@@ -12,6 +12,7 @@ from django.conf import settings
 
 from conversations.admission.gate import Admission
 from conversations.attempts import Claim
+from conversations.cancelling import cancel_until
 from conversations.live import LiveStream
 from conversations.state_log import log_claim_state
 from llm.stream import Finish
@@ -45,6 +46,7 @@ class Attempt:
     saw_event: bool = False
     concluding: bool = False  # its end is being written: too late to cancel
     cancelled: Reason | None = None
+    deaf: bool = False  # to all cancellations: its lease is left to lapse
     admission: Admission | None = None  # None: no call was made yet
     beaten_seq: int = 0  # seq of the last text that is in the database
     _counted_characters: int = 0
@@ -58,9 +60,12 @@ class Attempt:
             return
         if self.cancelled is None:
             self.cancelled = reason
-            self.task.cancel()
+            cancel_until(self.task, lambda: self.concluding, on_deaf=self._give_up)
         elif reason == "stopped" and self.cancelled in ("handover", "shutdown"):
             self.cancelled = reason  # what a person has stopped is not handed over
+
+    def _give_up(self) -> None:
+        self.deaf = True
 
     def begin_call(self, admission: Admission) -> None:
         """The provider is called now: its time begins here."""

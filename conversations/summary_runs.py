@@ -20,6 +20,7 @@ from conversations.admission.pace import Call
 from conversations.admission.results import Result, result_of
 from conversations.attempts import Charge
 from conversations.broadcast import conversation_topic, publish, user_topic
+from conversations.cancelling import cancel_until, take_cancellation
 from conversations.database import in_database
 from conversations.models import Summary
 from conversations.queue_calls import call_next, leave_queue
@@ -70,7 +71,7 @@ class SummaryRun:
     def stop(self) -> None:
         if not self.concluding and not self.is_stopped:
             self.is_stopped = True
-            self.task.cancel()
+            cancel_until(self.task, lambda: self.concluding)
 
 
 async def run_summary(claim: SummaryClaim, runtime: Runtime) -> None:
@@ -91,7 +92,8 @@ async def run_summary(claim: SummaryClaim, runtime: Runtime) -> None:
             charge: Charge = "house" if run.sent else "nobody"
             await _close(claim, run.received.end(error_code="server_stopped", charge=charge))
             raise
-        run.task.uncancel()
+        run.concluding = True
+        take_cancellation(run.task)
         if not run.sent:
             await leave_queue(runtime, claim.summary_id, claim.profile.model_id)
         await _close(claim, run.received.end(is_stopped=True, charge="user" if run.sent else "nobody"))

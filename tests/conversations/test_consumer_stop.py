@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import AsyncIterator
 
 import pytest
 from django.contrib.auth.models import User
+from pytest_django import Settings
 
 from billing.models import Hold, LedgerEntry
-from conversations import stops
+from conversations import cancelling, generation, stops
 from conversations.database import in_database
 from conversations.models import Conversation, Generation, State
+from conversations.runtime import get_runtime
+from llm.stream import StreamEvent, TextDelta
 from tests.conversations.conftest import OpenSocket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -115,3 +120,74 @@ async def test_it_does_not_stop_the_answer_of_somebody_else(
     )
     assert found is None
     assert (await socket.until_end())["type"] == "generation.completed"
+
+
+class Careless:
+    """A model whose client takes cancellations for its own, ``deaf`` times, and goes on."""
+
+    def __init__(self, deaf: int) -> None:
+        self.deaf, self.heard = deaf, 0
+        self.is_open = asyncio.Event()
+
+    async def stream(self, request: object) -> AsyncIterator[StreamEvent]:
+        yield TextDelta("a word")
+        while True:
+            try:
+                self.is_open.set()
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                self.heard += 1
+                if self.heard > self.deaf:
+                    raise
+
+
+@pytest.mark.parametrize("reason", ["stopped", "stalled", "drained"])
+async def test_it_stops_what_swallows_the_first_cancellations(
+    conversation: Conversation,
+    alice_key: str,
+    open_socket: OpenSocket,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+    reason: str,
+) -> None:
+    model = Careless(deaf=3)
+    monkeypatch.setattr(generation, "get_provider", lambda profile: model)
+    monkeypatch.setattr(cancelling, "AGAIN_SECONDS", 0.02)
+    if reason == "stalled":
+        settings.STALL_TIMEOUT_SECONDS = settings.FIRST_TOKEN_TIMEOUT_SECONDS = 0.2
+    socket = await open_socket(conversation.pk, alice_key)
+    turn_id = uuid.uuid4()
+    await socket.send("turn.create", turn_id=turn_id, text="Hello", model="demo:0-5-0")
+    await model.is_open.wait()
+    if reason == "stopped":
+        await socket.send("turn.stop", turn_id=turn_id)
+    elif reason == "drained":
+        (attempt,) = get_runtime().attempts.values()
+        attempt.cancel("shutdown")
+    end = await socket.until_end()
+    assert model.heard == 4
+    ended = {"stopped": "stopped", "stalled": "interrupted", "drained": "interrupted"}
+    assert (end["type"], end["text"]) == (f"generation.{ended[reason]}", "a word")
+    assert await in_database(Hold.objects.alive().count) == 0
+
+
+async def test_what_hears_no_cancellation_at_all_loses_its_lease(
+    conversation: Conversation, alice_key: str, open_socket: OpenSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Careless(deaf=5)
+    monkeypatch.setattr(generation, "get_provider", lambda profile: model)
+    monkeypatch.setattr(cancelling, "AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(cancelling, "TIMES", 3)
+    socket = await open_socket(conversation.pk, alice_key)
+    turn_id = uuid.uuid4()
+    await socket.send("turn.create", turn_id=turn_id, text="Hello", model="demo:0-5-0")
+    await model.is_open.wait()
+    (attempt,) = get_runtime().attempts.values()
+    await socket.send("turn.stop", turn_id=turn_id)
+    async with asyncio.timeout(10):
+        while not attempt.deaf:
+            await asyncio.sleep(0.01)
+    assert model.heard == 3
+    while not attempt.task.done():
+        attempt.task.cancel()
+        await asyncio.sleep(0.01)

@@ -125,3 +125,11 @@ async def test_leases_that_could_not_be_renewed_are_renewed_at_the_next_beat(
     renewed_at = heartbeat._renewed_at
     await heartbeat._beat()
     assert heartbeat._renewed_at == renewed_at
+
+
+async def test_it_leaves_the_lease_of_what_hears_no_cancellation(attempts: list[Attempt]) -> None:
+    deaf, other = attempts[:2]
+    deaf.deaf = True
+    soon = timezone.now() + timedelta(seconds=2)
+    await heartbeat_of(attempts)._beat()
+    assert (await stored(deaf))[1] < soon < (await stored(other))[1]
