@@ -15,5 +15,6 @@ def test_every_proof_that_is_named_exists() -> None:
     )
     known = set(re.findall(r"^async def (test_\w+)\(", stories, re.MULTILINE))
     known |= {path.name for path in (ROOT / "tests/js").glob("*.test.js")}
+    known |= {path.name for path in (ROOT / "tests").rglob("test_*.py")}
     assert len(named) > 50
     assert named <= known, named - known

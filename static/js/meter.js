@@ -4,6 +4,8 @@
 import { figure, money, remaining, tokens } from "./format.js";
 
 const PERIOD_WORDS = { none: "in total", day: "today", week: "this week", month: "this month" };
+const PERIOD_NOUNS = { day: "budget for today", week: "budget for this week", month: "budget for this month" };
+const WHOSE = { user: "your", own: "your own", group: "your group's", conversation: "this conversation's", everyone: "this site's" };
 const SCOPE_WORDS = { user: "Your budget", own: "Your own limit", group: "Your group", conversation: "This conversation", everyone: "The site" };
 const LEVEL_WORDS = { 75: "75 % used", 90: "Almost used up", 100: "Used up" };
 
@@ -21,14 +23,15 @@ export function budgetText(budget) {
 
 /** The banner at 75, 90 and 100 %: what happened and what helps. @param {any} budget @param {number} nowMs */
 export function warningText(budget, nowMs) {
-  const period = PERIOD_WORDS[/** @type {keyof typeof PERIOD_WORDS} */ (budget.period)] ?? "";
+  const whose = WHOSE[/** @type {keyof typeof WHOSE} */ (budget.scope)] ?? "the";
+  const which = `${whose} ${PERIOD_NOUNS[/** @type {keyof typeof PERIOD_NOUNS} */ (budget.period)] ?? "budget"}`;
   const left = Math.max(0, Number(budget.limit) - Number(budget.used));
   const rest = budget.unit === "usd" ? money(String(left)) : tokens(left);
   const reset = budget.resets_at
     ? ` It resets in ${remaining((Date.parse(budget.resets_at) - nowMs) / 1000)}.`
     : "";
-  if (budget.level === "100") return `The budget ${period} is used up.${reset}`;
-  return `${Math.floor(budget.percent)} % of the budget ${period} is used: ${rest} left.${reset}`;
+  if (budget.level === "100") return `${which[0].toUpperCase()}${which.slice(1)} is used up.${reset}`;
+  return `${Math.floor(budget.percent)} % of ${which} is used: ${rest} left.${reset}`;
 }
 
 export class Meter {
@@ -69,17 +72,49 @@ export class Meter {
   update(budget) {
     const key = `${budget.scope}:${budget.unit}:${budget.period}:${budget.model ?? ""}`;
     const row = this.root.querySelector(`[data-budget="${CSS.escape(key)}"]`);
-    if (row instanceof HTMLElement) {
-      fill(row, budget);
-      const text = row.querySelector("[data-field=budget-text]");
-      if (text) text.textContent = budgetText(budget);
-    }
-    if (this.root.dataset.key !== key) return;
-    fill(this.root, budget);
-    this.figure.textContent = budgetText(budget);
-    const short = this.root.querySelector("[data-field=meter-short]");
-    if (short) short.textContent = `${Math.floor(budget.percent)} %`;
+    if (!(row instanceof HTMLElement)) return;
+    fill(row, budget);
+    row.dataset.percent = String(budget.percent);
+    const text = row.querySelector("[data-field=budget-text]");
+    if (text) text.textContent = budgetText(budget);
+    this.#head();
   }
+
+  /** The header shows the tightest hard budget: another one, when that has overtaken what was shown. */
+  #head() {
+    const rows = /** @type {HTMLElement[]} */ ([...this.root.querySelectorAll("[data-budget]")]);
+    const tightest = tightestOf(rows.map((row) => row.dataset), this.root.dataset.key ?? "");
+    const row = rows.find((one) => one.dataset.budget === tightest);
+    if (!row) return;
+    this.root.dataset.key = tightest;
+    this.root.dataset.level = row.dataset.level;
+    for (const name of ["aria-valuenow", "aria-valuetext"]) copy(row, this.root, "[role=meter]", name);
+    copy(row, this.root, ".meter-bar .fill", "width");
+    this.figure.textContent = row.querySelector("[data-field=budget-text]")?.textContent ?? "";
+    const word = this.root.querySelector("summary .level-word");
+    if (word) word.textContent = row.querySelector(".level-word")?.textContent ?? "";
+    const short = this.root.querySelector("[data-field=meter-short]");
+    if (short) short.textContent = `${Math.floor(Number(row.dataset.percent))} %`;
+  }
+}
+
+/**
+ * Whose share is greatest, hard ones before soft ones; the one that is shown, where they are alike.
+ * @param {{ budget?: string, percent?: string, hard?: string }[]} rows @param {string} shown
+ */
+export function tightestOf(rows, shown) {
+  const hard = rows.filter((row) => row.hard === "1");
+  let best = null;
+  for (const row of hard.length ? hard : rows) {
+    const ahead = best === null ? 1 : Number(row.percent) - Number(best.percent);
+    if (ahead > 0 || (ahead === 0 && row.budget === shown)) best = row;
+  }
+  return best?.budget ?? "";
+}
+
+/** @param {HTMLElement} from @param {HTMLElement} to @param {string} selector @param {string} name */
+function copy(from, to, selector, name) {
+  to.querySelector(selector)?.setAttribute(name, from.querySelector(selector)?.getAttribute(name) ?? "");
 }
 
 /** @param {HTMLElement} element @param {any} budget */

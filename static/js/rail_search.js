@@ -97,6 +97,7 @@ export class RailSearch {
     });
     this.heading.textContent = archived ? "Archived" : "Found";
     this.rows.replaceChildren(...rows);
+    this.none.textContent = archived ? "Nothing is archived." : `No conversation has “${query}” in its title or its text.`;
     this.none.hidden = rows.length > 0;
     this.archiveWord.textContent = archived ? "All conversations" : "Archived";
     this.found.hidden = false;

@@ -6,6 +6,8 @@
 
 const HEARTBEAT_MS = 20_000;
 const PONG_TIMEOUT_MS = 10_000;
+// The machine itself says that its network is gone: it may be wrong, so the line is asked, but not for long.
+const OFFLINE_PONG_MS = 1_500;
 // Somebody is there and waits for the answer.
 const PROMPT_PONG_MS = 5_000;
 // A handshake that nobody answers: browsers give it up after minutes.
@@ -71,6 +73,9 @@ export class ConversationSocket {
       if (this.isOpen) this.#ask(PROMPT_PONG_MS);
       else this.retryNow(0);
     };
+    this.onOffline = () => {
+      if (this.isOpen) this.#ask(OFFLINE_PONG_MS);
+    };
     this.onShown = () => {
       if (!globalThis.document?.hidden) this.wake();
     };
@@ -82,6 +87,7 @@ export class ConversationSocket {
 
   start() {
     globalThis.addEventListener?.("online", this.onNetwork);
+    globalThis.addEventListener?.("offline", this.onOffline);
     globalThis.addEventListener?.("pageshow", this.onShown);
     globalThis.addEventListener?.("focus", this.onShown);
     globalThis.document?.addEventListener("visibilitychange", this.onShown);
@@ -91,6 +97,7 @@ export class ConversationSocket {
   stop() {
     this.closed = true;
     globalThis.removeEventListener?.("online", this.onNetwork);
+    globalThis.removeEventListener?.("offline", this.onOffline);
     globalThis.removeEventListener?.("pageshow", this.onShown);
     globalThis.removeEventListener?.("focus", this.onShown);
     globalThis.document?.removeEventListener("visibilitychange", this.onShown);

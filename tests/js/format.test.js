@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { joinContinuation } from "../../static/js/continuation.js";
 import { duration, money, rate, receiptLine, remaining, tokens } from "../../static/js/format.js";
-import { budgetText, warningText } from "../../static/js/meter.js";
+import { budgetText, tightestOf, warningText } from "../../static/js/meter.js";
 import { receiptRows } from "../../static/js/receipt.js";
 
 const RECEIPT = {
@@ -64,8 +64,20 @@ test("it writes the meter and the warning of a budget", () => {
   assert.equal(budgetText({ ...budget, limit: null }), "450 tokens today, no limit");
   const now = Date.parse("2026-01-01T20:36:00Z");
   const full = { ...budget, used: 4000, percent: 100, level: "100", resets_at: "2026-01-02T00:00:00Z" };
-  assert.equal(warningText(full, now), "The budget today is used up. It resets in 3 h 24 min.");
-  assert.equal(warningText({ ...budget, used: 3000, percent: 75, level: "75" }, now), "75 % of the budget today is used: 1,000 tokens left.");
+  assert.equal(warningText(full, now), "Your budget for today is used up. It resets in 3 h 24 min.");
+  assert.equal(warningText({ ...budget, used: 3000, percent: 75, level: "75" }, now), "75 % of your budget for today is used: 1,000 tokens left.");
+  const group = { ...full, scope: "group", period: "none", resets_at: null };
+  assert.equal(warningText(group, now), "Your group's budget is used up.");
+});
+
+test("the header follows the tightest hard budget, and stays where it is among equals", () => {
+  const row = (budget, percent, hard = "1") => ({ budget, percent, hard });
+  assert.equal(tightestOf([row("site", "1"), row("mine", "0")], "site"), "site");
+  assert.equal(tightestOf([row("site", "1"), row("mine", "51")], "site"), "mine");
+  assert.equal(tightestOf([row("site", "51"), row("mine", "51")], "mine"), "mine");
+  assert.equal(tightestOf([row("site", "1"), row("soft", "99", "0")], "site"), "site");
+  assert.equal(tightestOf([row("soft", "99", "0")], ""), "soft");
+  assert.equal(tightestOf([], "gone"), "");
 });
 
 test("it joins a continued answer and drops what is said twice", () => {

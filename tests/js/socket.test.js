@@ -261,3 +261,14 @@ test("a question on a line that was silent for long asks whether it lives", () =
   mock.timers.tick(10_000);
   assert.equal(statuses.at(-1), "waiting");
 });
+
+test("a network that is gone is noticed at once, and a false alarm changes nothing", () => {
+  Line.lines[0].open();
+  socket.onOffline();
+  Line.lines[0].say({ type: "pong" });
+  mock.timers.tick(2_000);
+  assert.equal(statuses.at(-1), "open");
+  socket.onOffline();
+  mock.timers.tick(1_500);
+  assert.equal(statuses.at(-1), "waiting");
+});

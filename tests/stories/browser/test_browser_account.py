@@ -56,7 +56,7 @@ async def test_it_warns_of_a_budget_and_updates_the_meter(chat: Chat, alice: Use
     await expect(figure).to_contain_text("/ 400 tokens today (7")
     await expect(chat.page.locator(".meter")).to_have_attribute("data-level", "75")
     await expect(chat.page.locator(".meter .level-word").first).to_have_text("75 % used")
-    await expect(chat.page.locator(".banner")).to_contain_text("% of the budget today is used")
+    await expect(chat.page.locator(".banner")).to_contain_text("% of your budget for today is used")
 
 
 async def test_it_keeps_the_question_when_the_budget_is_used_up(chat: Chat, alice: User) -> None:

@@ -166,9 +166,26 @@ async def test_it_warns_once_at_each_level(chat: Chat, alice: User) -> None:
     banner = chat.page.locator("[data-field=banner]")
     await chat.ask("First", "demo:10-4000-0")
     await chat.until("completed")
-    await expect(banner).to_contain_text("of the budget today is used")
+    await expect(banner).to_contain_text("of your budget for today is used")
     await expect(banner).to_have_attribute("data-level", "75")
     await banner.get_by_role("button", name="Choose a model").click()
     await expect(chat.page.locator(".picker-panel")).to_be_visible()
     await chat.reload()
     await expect(banner).to_be_hidden()
+
+
+async def test_the_header_goes_over_to_the_budget_that_has_become_the_tightest(
+    chat: Chat, alice: User
+) -> None:
+    await limit(alice, 50_000)
+    await sync_to_async(set_budget)(
+        scope="user", scope_id=alice.pk, unit="tokens", limit_units=5_000, period="week"
+    )
+    await chat.reload()
+    figure = chat.page.locator("[data-field=meter-figure]")
+    await expect(figure).to_contain_text("/ 50,000 tokens today")
+    await chat.ask("First", "demo:10-4000-0")
+    await chat.until("completed")
+    await expect(figure).to_contain_text("/ 5,000 tokens this week")
+    await expect(chat.page.locator(".meter")).to_have_attribute("data-level", "75")
+    await expect(chat.page.locator(".meter > summary .level-word")).to_have_text("75 % used")
