@@ -25,6 +25,11 @@ ARGUMENTS = [
     *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
 ]
 
+FIREFOX_NAMES = ("firefox-esr", "firefox")
+MAC_FIREFOX = "/Applications/Firefox.app/Contents/MacOS/firefox"
+# Somebody who prefers dark pages: it cannot be told so for one page.
+FIREFOX_PREFERENCES: dict[str, str | float | bool] = {"layout.css.prefers-color-scheme.content-override": 0}
+
 
 def find_chromium() -> str | None:
     """The program that ``CHROMIUM`` names, one on the PATH, or one that Playwright installed."""
@@ -40,6 +45,15 @@ def find_chromium() -> str | None:
         for program in sorted(cache.glob("chromium-*/chrome-linux*/chrome"), reverse=True):
             return str(program)
     return next((path for path in MAC_APPLICATIONS if Path(path).exists()), None)
+
+
+def find_firefox() -> str | None:
+    """The stock program that ``FIREFOX`` names, or one on the PATH; not the one that Playwright changes."""
+    named = os.environ.get("FIREFOX")
+    if named:
+        return named if Path(named).exists() else None
+    found = next(filter(None, map(shutil.which, FIREFOX_NAMES)), None)
+    return found or (MAC_FIREFOX if Path(MAC_FIREFOX).exists() else None)
 
 
 def build_pages() -> None:
@@ -60,4 +74,4 @@ def build_pages() -> None:
 
 
 if __name__ == "__main__":
-    print(find_chromium() or "")
+    print((find_firefox() if "firefox" in sys.argv else find_chromium()) or "")

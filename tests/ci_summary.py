@@ -55,6 +55,8 @@ def main(arguments: Sequence[str]) -> int:
         total += tally
         words = ", ".join(f"{tally[key]} {key}" for key in ("passed", "failed", "skipped") if tally[key])
         print(f"{title + ':':<24} {words or 'did not run'}")
+    in_firefox = read_counts(reports / "counts.json").get("in_firefox", 0)
+    print(f"{'stories in Firefox:':<24} {f'{in_firefox} passed' if in_firefox else 'none ran'}")
     problems = [f"step failed: {step}" for step in failed_steps] + missing_stories(reports)
     for problem in problems:
         print(f"FAILED {problem}")

@@ -23,10 +23,10 @@ from billing import accounts
 from billing.models import BillingGroup
 from chatsite.valkey import EmbeddedValkey
 from llm.profiles import clear_cache
-from tests.browser import find_chromium
+from tests.browser import find_chromium, find_firefox
 
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "django_db_reset_sequences"}
-COUNTED_MARKS = ("browser", "story", "database", "live")
+COUNTED_MARKS = ("browser", "in_firefox", "story", "database", "live")
 # What is loaded and collected stays: looking through it for garbage was a fifth of loading it.
 gc.disable()
 VALKEY: pytest.StashKey[EmbeddedValkey] = pytest.StashKey()
@@ -80,12 +80,15 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    chromium = find_chromium()
+    chromium, firefox = find_chromium(), find_firefox()
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if item.get_closest_marker("django_db") or fixtures & DATABASE_FIXTURES:
             item.add_marker("database")
-        if item.get_closest_marker("browser") and chromium is None:
+        if item.get_closest_marker("in_firefox"):
+            if firefox is None:
+                item.add_marker(pytest.mark.skip(reason="no Firefox found: its browser stories not run"))
+        elif item.get_closest_marker("browser") and chromium is None:
             item.add_marker(pytest.mark.skip(reason="no Chromium found: browser stories not run"))
         if item.get_closest_marker("long") and not config.option.long:
             item.add_marker(pytest.mark.skip(reason="runs with make test-long"))
@@ -112,6 +115,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(
             "BROWSER STORIES NOT RUN: no Chromium found (set CHROMIUM to one)", red=True
         )
+    if skipped["in_firefox"] and find_firefox() is None:
+        terminalreporter.write_line("STORIES IN FIREFOX NOT RUN: none found (set FIREFOX to one)", red=True)
     if config.option.counts:
         total = {"all": len(terminalreporter.stats.get("passed", [])), **passed}
         Path(config.option.counts).write_text(json.dumps(total), encoding="utf-8")

@@ -18,3 +18,13 @@ def test_every_proof_that_is_named_exists() -> None:
     known |= {path.name for path in (ROOT / "tests").rglob("test_*.py")}
     assert len(named) > 50
     assert named <= known, named - known
+
+
+def test_the_stories_in_firefox_are_those_that_are_listed() -> None:
+    listed = (ROOT / "docs" / "pages.md").read_text(encoding="utf-8").partition("## In Firefox")[2]
+    stories = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "tests/stories/browser").glob("test_*.py")
+    )
+    marked = re.findall(r"^@in_both\nasync def (test_\w+)\(", stories, re.MULTILINE)
+    assert len(marked) == stories.count("@in_both")
+    assert set(re.findall(r"`(test_\w+)`", listed)) == set(marked)

@@ -1,4 +1,4 @@
-"""A real Chromium on a real server. Any refusal by the content security policy fails the story."""
+"""A real browser on a real server. Any refusal by the content security policy fails the story."""
 
 from __future__ import annotations
 
@@ -8,9 +8,18 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from django.contrib.auth.models import User
-from playwright.async_api import Browser, ConsoleMessage, Error, Page, Playwright, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    Playwright,
+    async_playwright,
+)
 
-from tests.browser import ARGUMENTS, build_pages
+from tests.bidi import write_starter
+from tests.browser import ARGUMENTS, FIREFOX_PREFERENCES, build_pages, find_chromium, find_firefox
 from tests.stories.browser.chat import Chat
 from tests.stories.site import Site, Web
 
@@ -41,54 +50,82 @@ def web(served: Web, transactional_db: None) -> Iterator[Web]:
     print(served.read_log()[before:])
 
 
-class Chromiums:
-    """One Chromium for all stories of this process, for starting it takes longer than most of them."""
+class Browsers:
+    """One of each kind for all stories of this process, for starting one takes longer than most of them."""
 
-    def __init__(self, playwright: Playwright, program: str) -> None:
+    def __init__(self, playwright: Playwright, folder: Path) -> None:
         self._playwright = playwright
-        self._program = program
-        self._running: Browser | None = None
+        self._folder = folder
+        self._running: dict[str, Browser] = {}
 
-    async def get(self) -> Browser:
+    async def get(self, engine: str) -> Browser:
         """The running one, or a new one where a story has made it crash."""
-        if self._running is None or not self._running.is_connected():
-            self._running = await self._playwright.chromium.launch(
-                executable_path=self._program, args=ARGUMENTS
-            )
-        return self._running
+        if engine not in self._running or not self._running[engine].is_connected():
+            started = self._firefox if engine == "firefox" else self._chromium
+            self._running[engine] = await started()
+        return self._running[engine]
 
     async def close(self) -> None:
-        if self._running is not None:
-            await self._running.close()
+        for browser in self._running.values():
+            await browser.close()
+
+    async def _chromium(self) -> Browser:
+        return await self._playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+
+    async def _firefox(self) -> Browser:
+        program = find_firefox()
+        assert program is not None
+        return await self._playwright.firefox.launch(
+            channel="moz-firefox",
+            executable_path=write_starter(self._folder, program),
+            firefox_user_prefs=FIREFOX_PREFERENCES,
+        )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them run in one event loop, in which their Chromium lives."""
+    """All of them run in one event loop, in which their browsers live."""
     for item in items:
         if FOLDER in item.path.parents and pytest_asyncio.is_async_test(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def chromiums(chromium: str) -> AsyncIterator[Chromiums]:
+async def browsers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browsers]:
     async with async_playwright() as playwright:
-        made = Chromiums(playwright, chromium)
+        made = Browsers(playwright, tmp_path_factory.mktemp("browsers"))
         yield made
         await made.close()
 
 
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> str:
+    """The kind of browser: Chromium, and Firefox where a story is marked to run there too."""
+    return str(getattr(request, "param", __import__("os").environ.get("TRIAL", "chromium")))
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def browser(chromiums: Chromiums) -> AsyncIterator[Browser]:
+async def browser(browsers: Browsers, engine: str) -> AsyncIterator[Browser]:
     """One that nobody has used: each context has cookies, stores and caches of its own."""
-    running = await chromiums.get()
+    running = await browsers.get(engine)
     assert running.contexts == []
     yield running
     for context in running.contexts:
         await context.close()
 
 
+# Firefox tells those who drive it nothing of what the policy refuses.
+REFUSALS = """addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI, sample }) => {
+  console.error("Content Security Policy:", effectiveDirective, blockedURI, sample);
+});"""
+
+
 class Complaints(list[str]):
     """What no page may cause: uncaught errors and refusals by the content security policy."""
+
+    async def follow(self, context: BrowserContext) -> None:
+        """Watch all pages that are opened from now on."""
+        await context.add_init_script(REFUSALS)
+        context.on("page", self.watch)
 
     def watch(self, page: Page) -> None:
         page.on("console", self._console)
@@ -113,10 +150,8 @@ def complaints() -> Iterator[Complaints]:
 async def chat(browser: Browser, web: Web, alice: User, complaints: Complaints) -> AsyncIterator[Chat]:
     """Alice's browser, signed in, on the page of a new chat."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
-    page = await context.new_page()
-    complaints.watch(page)
-    context.on("page", complaints.watch)
-    story = Chat(page, f"http://{web.address}")
+    await complaints.follow(context)
+    story = Chat(await context.new_page(), f"http://{web.address}")
     await story.sign_in(alice)
     yield story
     await context.close()

@@ -9,18 +9,20 @@ from django.contrib.sessions.models import Session
 from playwright.async_api import Browser, expect
 
 from billing.budgets import set_budget
-from tests.stories.browser.chat import Chat
+from tests.stories.browser.chat import Chat, in_both
 from tests.stories.browser.conftest import Complaints
 from tests.stories.site import Web
 
 pytestmark = [pytest.mark.browser, pytest.mark.story]
 
 
+@in_both
 async def test_it_makes_an_account_by_hand_and_asks(
     browser: Browser, web: Web, complaints: Complaints
 ) -> None:
-    page = await browser.new_page()
-    complaints.watch(page)
+    context = await browser.new_context()
+    await complaints.follow(context)
+    page = await context.new_page()
     chat = Chat(page, f"http://{web.address}")
     await page.goto(f"{chat.base}/signup/")
     await page.fill("[name=username]", "dora")
@@ -32,6 +34,13 @@ async def test_it_makes_an_account_by_hand_and_asks(
     await chat.until("completed")
     await page.click("[aria-label='Sign out']")
     await expect(page.locator("h1")).to_have_text("Sign in")
+    await page.fill("[name=username]", "dora")
+    await page.fill("[name=password]", "correct horse battery")
+    await page.keyboard.press("Enter")
+    await chat.ready()
+    await expect(page.locator(".rail-item")).to_have_text(["Hello"])
+    # Its answer may still be given a name.
+    await context.close()
 
 
 async def test_it_says_that_one_is_signed_out_and_keeps_the_draft(chat: Chat) -> None:

@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from playwright.async_api import Locator, WebSocketRoute, expect
 
 from conversations.models import Conversation, Generation, Turn
-from tests.stories.browser.chat import Chat
+from tests.stories.browser.chat import Chat, in_both
 
 pytestmark = [pytest.mark.browser, pytest.mark.story]
 
@@ -32,6 +32,14 @@ KEYBOARD = """height => {
   visualViewport.dispatchEvent(new Event("resize"));
 }"""
 
+# Of the page behind the words: a paper is light when its red, green and blue are.
+SHADE = """() => {
+  const paint = new OffscreenCanvas(1, 1).getContext("2d");
+  paint.fillStyle = getComputedStyle(document.body).backgroundColor;
+  paint.fillRect(0, 0, 1, 1);
+  return Math.max(...paint.getImageData(0, 0, 1, 1).data.slice(0, 3)) < 100 ? "dark" : "light";
+}"""
+
 
 async def bottom(element: Locator) -> float:
     box = await element.bounding_box()
@@ -43,6 +51,7 @@ def words(text: str) -> str:
     return " ".join(text.split())
 
 
+@in_both
 async def test_it_answers_word_by_word_with_a_receipt_at_the_end(chat: Chat) -> None:
     await chat.ask("Tell me something", "demo:400-60-20")
     await expect(chat.page.locator(".thinking:visible")).to_contain_text("AI is thinking")
@@ -57,6 +66,7 @@ async def test_it_answers_word_by_word_with_a_receipt_at_the_end(chat: Chat) -> 
     assert words(await chat.text()) == words((await stored_generation()).text)
 
 
+@in_both
 async def test_it_shows_the_same_page_after_a_reload(chat: Chat) -> None:
     await chat.ask("Compare lists and dictionaries in a table", "demo:friendly")
     await chat.until("completed")
@@ -69,6 +79,7 @@ async def test_it_shows_the_same_page_after_a_reload(chat: Chat) -> None:
     await expect(chat.page.locator(".rail-item[aria-current]")).to_have_count(1)
 
 
+@in_both
 async def test_it_stops_and_keeps_what_came(chat: Chat) -> None:
     await chat.ask("Go on for long", "demo:50-2000-20")
     await expect(chat.prose).to_contain_text(re.compile(r"\w+ \w+ \w+"))
@@ -106,6 +117,7 @@ async def test_a_click_meant_to_stop_does_not_send_what_is_typed(chat: Chat) -> 
     assert await Turn.objects.acount() == 2
 
 
+@in_both
 async def test_it_stops_by_escape(chat: Chat) -> None:
     await chat.ask("Go on for long", "demo:50-2000-20")
     await expect(chat.prose).to_contain_text(re.compile(r"\w+ \w+"))
@@ -113,6 +125,7 @@ async def test_it_stops_by_escape(chat: Chat) -> None:
     await chat.until("stopped")
 
 
+@in_both
 async def test_it_continues_exactly_after_a_reload_in_the_middle(chat: Chat) -> None:
     await chat.ask("Go on", "demo:50-150-20")
     await expect(chat.prose).to_contain_text(re.compile(r"\w+ \w+ \w+"))
@@ -121,6 +134,7 @@ async def test_it_continues_exactly_after_a_reload_in_the_middle(chat: Chat) -> 
     assert words(await chat.text()) == words((await stored_generation()).text)
 
 
+@in_both
 async def test_it_shows_the_same_in_two_tabs(chat: Chat) -> None:
     await chat.ask("First", "demo:20-10-5")
     await chat.until("completed")
@@ -144,6 +158,7 @@ async def test_it_shows_the_same_in_two_tabs(chat: Chat) -> None:
     await expect(chat.page.locator("#message")).to_have_value("")
 
 
+@in_both
 async def test_it_goes_on_when_the_line_is_cut(chat: Chat) -> None:
     await chat.ask("First", "demo:20-10-5")
     await chat.until("completed")
@@ -209,6 +224,7 @@ async def test_it_refuses_a_message_over_the_limit_before_anything_is_sent(chat:
     await expect(chat.page.locator("#alert")).to_contain_text("Only text can be sent here")
 
 
+@in_both
 async def test_it_keeps_a_draft_over_a_reload(chat: Chat) -> None:
     await chat.ask("First", "demo:20-10-5")
     await chat.until("completed")
@@ -224,7 +240,8 @@ async def test_it_gives_the_text_back_when_the_server_refuses(chat: Chat) -> Non
     await expect(chat.page.locator(".send")).to_have_attribute("aria-label", "Send")
 
 
-async def test_it_breaks_the_line_on_shift_enter_and_waits_for_the_input_method(chat: Chat) -> None:
+@in_both
+async def test_it_breaks_the_line_on_shift_enter_and_the_field_grows(chat: Chat) -> None:
     low = await chat.page.locator("#message").bounding_box()
     await chat.page.fill("#message", "one")
     await chat.page.press("#message", "Shift+Enter")
@@ -234,8 +251,10 @@ async def test_it_breaks_the_line_on_shift_enter_and_waits_for_the_input_method(
     assert high is not None
     assert high["height"] > low["height"]
     await expect(chat.page.locator("#message")).to_have_value("one\ntwo")
+
+
+async def test_it_waits_for_the_input_method(chat: Chat) -> None:
     devtools = await chat.page.context.new_cdp_session(chat.page)
-    await chat.page.fill("#message", "")
     word = {"text": "にほ", "selectionStart": 2, "selectionEnd": 2}
     await devtools.send("Input.imeSetComposition", word)
     await chat.page.press("#message", "Enter")
@@ -306,6 +325,7 @@ async def test_it_remembers_the_model(chat: Chat) -> None:
     await expect(chat.page.locator("[data-field=model-name]")).to_have_text(labels[-1])
 
 
+@in_both
 async def test_it_lets_the_reader_scroll_up_while_text_arrives(chat: Chat) -> None:
     await chat.page.set_viewport_size({"width": 700, "height": 420})
     await chat.ask("Go on for long", "demo:20-700-5")
@@ -327,6 +347,7 @@ async def test_it_lets_the_reader_scroll_up_while_text_arrives(chat: Chat) -> No
     assert rest < 4
 
 
+@in_both
 async def test_it_offers_a_drawer_on_a_phone(chat: Chat) -> None:
     await chat.page.set_viewport_size({"width": 390, "height": 844})
     assert await chat.page.evaluate("() => document.documentElement.scrollWidth") == 390
@@ -365,8 +386,13 @@ async def test_it_offers_a_drawer_on_a_phone(chat: Chat) -> None:
     assert not re.search("user-scalable|maximum-scale", zoomed)
 
 
-async def test_it_keeps_the_chosen_theme_without_a_flash(chat: Chat) -> None:
+@in_both
+async def test_it_keeps_the_chosen_theme_without_a_flash(chat: Chat, engine: str) -> None:
+    # Our Chromium prefers light pages, our Firefox dark ones.
+    before, after = ("dark", "light") if engine == "firefox" else ("light", "dark")
+    assert await chat.page.evaluate(SHADE) == before
     await chat.page.click("[data-theme-switch]")
-    await expect(chat.page.locator("html")).to_have_attribute("data-theme", "dark")
+    await expect(chat.page.locator("html")).to_have_attribute("data-theme", after)
+    assert await chat.page.evaluate(SHADE) == after
     response = await chat.page.request.get(chat.base)
-    assert 'data-theme="dark"' in await response.text()
+    assert f'data-theme="{after}"' in await response.text()

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from tests.stories.browser.chat import Chat
+from tests.stories.browser.chat import Chat, in_both
 
 pytestmark = [pytest.mark.browser, pytest.mark.story]
 
@@ -124,6 +124,7 @@ async def test_it_copies_the_last_answer_and_its_code(chat: Chat) -> None:
     await expect(message).to_have_value("bold\nword")
 
 
+@in_both
 async def test_it_needs_no_mouse(chat: Chat) -> None:
     """Ask, choose a model, stop, regenerate, open the receipt, rename, delete: focus is never lost."""
     keys = chat.page.keyboard

@@ -15,6 +15,7 @@ from playwright.async_api import Browser, Dialog, Page, Route
 from chatsite.launcher.bundle import find_node
 from conversations.markdown import to_html
 from tests.conversations.markdown_corpus import CORPORA, corpus_texts, exfiltration_texts, hostile_texts
+from tests.stories.browser.chat import in_both
 from tests.stories.browser.conftest import Complaints
 from tests.stories.site import ROOT
 
@@ -96,6 +97,7 @@ async def test_it_streams_to_the_same_page_as_one_render(page: Page, size: int, 
     assert await call(page, "streams", texts, server, size) == []
 
 
+@in_both
 async def test_it_streams_an_answer_to_the_same_page_however_it_is_cut(page: Page) -> None:
     for size in (1, 2, 3, 5, 8, 13, 21, 34, 55):
         assert await call(page, "streams", [ANSWER], [to_html(ANSWER)], size) == [], size

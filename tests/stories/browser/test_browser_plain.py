@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from conversations.models import Generation, Turn
-from tests.stories.browser.chat import Chat
+from tests.stories.browser.chat import Chat, in_both
 
 pytestmark = [pytest.mark.browser, pytest.mark.story]
 
@@ -28,6 +28,7 @@ globalThis.WebSocket = class {
 """
 
 
+@in_both
 async def test_it_answers_where_sockets_are_blocked(chat: Chat) -> None:
     await chat.page.add_init_script(BLOCKED_SOCKET)
     await chat.page.goto(chat.base)

@@ -1,4 +1,4 @@
-"""A walk over all pages: nothing that a page asks for fails, and its console stays empty."""
+"""A walk over all pages: nothing is asked in vain or elsewhere, and the console stays empty."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from conversations.database import in_database
 from monitoring.models import ProviderBill
 from monitoring.reconciliation import import_bill
 from tests.monitoring.test_reconciliation import OPENAI
-from tests.stories.browser.chat import Chat
+from tests.stories.browser.chat import Chat, in_both
+from tests.stories.browser.conftest import Complaints
 from tests.stories.site import Web
 
 pytestmark = [pytest.mark.browser, pytest.mark.story]
@@ -29,6 +30,7 @@ class Walk:
         self.page, self.base = page, base
         self.failed: list[str] = []
         self._expected: tuple[str, int] | None = None
+        page.on("request", lambda request: self._request(request.url))
         page.on("response", self._response)
         page.on("requestfailed", lambda request: self.failed.append(f"{request.url}: {request.failure}"))
         page.on("console", lambda message: self._console(message.type, message.text))
@@ -49,6 +51,10 @@ class Walk:
         )
         assert shown, (path, icon)
 
+    def _request(self, url: str) -> None:
+        if not url.startswith((f"{self.base}/", "data:", "blob:", "about:")):
+            self.failed.append(f"asked elsewhere: {url}")
+
     def _response(self, response: Response) -> None:
         if response.status >= 400 and (response.url, response.status) != self._expected:
             self.failed.append(f"{response.status} {response.url}")
@@ -68,6 +74,7 @@ async def walk(browser: Browser, web: Web) -> AsyncIterator[Walk]:
     assert made.failed == []
 
 
+@in_both
 async def test_no_page_of_a_person_asks_in_vain(walk: Walk, alice: User) -> None:
     for path in ("/login/", "/signup/", "/api/v1/docs/"):
         await walk.to(path)
@@ -100,3 +107,19 @@ async def test_no_page_of_an_admin_asks_in_vain(walk: Walk, root: User) -> None:
     await walk.to(reverse("admin:monitoring_providerbill_add"))
     await walk.to(reverse("admin:monitoring_providerbill_change", args=[bill.pk]))
     await walk.to(reverse("admin:auth_user_change", args=[root.pk]))
+
+
+@in_both
+async def test_a_refusal_by_the_policy_is_noticed(browser: Browser, web: Web) -> None:
+    """No story would fail otherwise, whatever the policy refused."""
+    found = Complaints()
+    context = await browser.new_context()
+    await found.follow(context)
+    page = await context.new_page()
+    await page.goto(f"http://{web.address}/login/")
+    async with page.expect_console_message(lambda message: "img-src" in message.text):
+        await page.evaluate(
+            "() => { document.body.append(new Image()); document.images[0].src = 'https://a.test/' }"
+        )
+    await context.close()
+    assert found

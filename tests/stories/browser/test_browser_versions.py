@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from conversations.models import Generation, Turn
-from tests.stories.browser.chat import Chat
+from tests.stories.browser.chat import Chat, in_both
 
 pytestmark = [pytest.mark.browser, pytest.mark.story]
 
@@ -24,6 +24,7 @@ async def regenerate(chat: Chat) -> None:
     await chat.until("completed")
 
 
+@in_both
 async def test_it_regenerates_with_a_temperature_and_keeps_the_old_version(chat: Chat) -> None:
     await chat.ask("Tell me", MODEL)
     await chat.until("completed")
@@ -31,7 +32,8 @@ async def test_it_regenerates_with_a_temperature_and_keeps_the_old_version(chat:
     await chat.answer.locator("[data-action=again]").click()
     menu = chat.page.locator("#again-menu")
     await expect(menu.get_by_label("Temperature", exact=True)).to_have_value("0.7")
-    await menu.get_by_label("Temperature as a number").fill("0.2")
+    await menu.get_by_label("Temperature as a number").select_text()
+    await chat.page.keyboard.type("0.2")
     await expect(menu.get_by_label("Temperature", exact=True)).to_have_value("0.2")
     await menu.get_by_role("button", name="Default 0.7").click()
     await expect(menu.get_by_label("Temperature as a number")).to_have_value("0.7")
@@ -88,7 +90,8 @@ async def test_other_tabs_follow_the_chosen_version(chat: Chat) -> None:
     await expect(other.answer.locator("[data-field=version-figure]")).to_have_text("1/2")
 
 
-async def test_it_asks_an_earlier_question_in_other_words(chat: Chat) -> None:
+@in_both
+async def test_it_asks_an_earlier_question_in_other_words(chat: Chat, engine: str) -> None:
     for question in ("Rivers", "Which is longest?"):
         await chat.ask(question, MODEL)
         await chat.until("completed")
@@ -116,7 +119,8 @@ async def test_it_asks_an_earlier_question_in_other_words(chat: Chat) -> None:
     await chat.reload()
     await expect(questions).to_have_text(["Rivers", "Which is longest?"])
     assert await Turn.objects.acount() == 3
-    assert len([frame for frame in chat.frames if json.loads(frame)["type"] == "turn.edit"]) == 1
+    if engine == "chromium":
+        assert len([frame for frame in chat.frames if json.loads(frame)["type"] == "turn.edit"]) == 1
 
 
 async def test_it_regenerates_an_answer_in_the_middle(chat: Chat) -> None:
