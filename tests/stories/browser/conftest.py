@@ -10,7 +10,6 @@ import pytest_asyncio
 from django.contrib.auth.models import User
 from playwright.async_api import (
     Browser,
-    BrowserContext,
     ConsoleMessage,
     Error,
     Page,
@@ -113,24 +112,14 @@ async def browser(browsers: Browsers, engine: str) -> AsyncIterator[Browser]:
         await context.close()
 
 
-# Firefox tells those who drive it nothing of what the policy refuses.
-REFUSALS = """addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI, sample }) => {
-  console.error("Content Security Policy:", effectiveDirective, blockedURI, sample);
-});"""
-
-
 class Complaints(list[str]):
     """What no page may cause: uncaught errors and refusals by the content security policy."""
-
-    async def follow(self, context: BrowserContext) -> None:
-        """Watch all pages that are opened from now on."""
-        await context.add_init_script(REFUSALS)
-        context.on("page", self.watch)
 
     def watch(self, page: Page) -> None:
         page.on("console", self._console)
         page.on("pageerror", self._error)
 
+    # Firefox reports refusals as errors.
     def _console(self, message: ConsoleMessage) -> None:
         if "Content Security Policy" in message.text or "TrustedHTML" in message.text:
             self.append(message.text)
@@ -150,8 +139,10 @@ def complaints() -> Iterator[Complaints]:
 async def chat(browser: Browser, web: Web, alice: User, complaints: Complaints) -> AsyncIterator[Chat]:
     """Alice's browser, signed in, on the page of a new chat."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
-    await complaints.follow(context)
-    story = Chat(await context.new_page(), f"http://{web.address}")
+    page = await context.new_page()
+    complaints.watch(page)
+    context.on("page", complaints.watch)
+    story = Chat(page, f"http://{web.address}")
     await story.sign_in(alice)
     yield story
     await context.close()

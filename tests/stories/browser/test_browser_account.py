@@ -20,9 +20,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.story]
 async def test_it_makes_an_account_by_hand_and_asks(
     browser: Browser, web: Web, complaints: Complaints
 ) -> None:
-    context = await browser.new_context()
-    await complaints.follow(context)
-    page = await context.new_page()
+    page = await browser.new_page()
+    complaints.watch(page)
     chat = Chat(page, f"http://{web.address}")
     await page.goto(f"{chat.base}/signup/")
     await page.fill("[name=username]", "dora")
@@ -39,8 +38,6 @@ async def test_it_makes_an_account_by_hand_and_asks(
     await page.keyboard.press("Enter")
     await chat.ready()
     await expect(page.locator(".rail-item")).to_have_text(["Hello"])
-    # Its answer may still be given a name.
-    await context.close()
 
 
 async def test_it_says_that_one_is_signed_out_and_keeps_the_draft(chat: Chat) -> None:

@@ -35,7 +35,7 @@ KEYBOARD = """height => {
 # Of the page behind the words: a paper is light when its red, green and blue are.
 SHADE = """() => {
   const paint = new OffscreenCanvas(1, 1).getContext("2d");
-  paint.fillStyle = getComputedStyle(document.body).backgroundColor;
+  paint.fillStyle = getComputedStyle(document.documentElement).backgroundColor;
   paint.fillRect(0, 0, 1, 1);
   return Math.max(...paint.getImageData(0, 0, 1, 1).data.slice(0, 3)) < 100 ? "dark" : "light";
 }"""

@@ -38,8 +38,10 @@ async def tabs(
 ) -> AsyncIterator[tuple[Chat, Chat]]:
     """The one in which alice asks, and one that shows the same conversation with a draft in it."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
-    await complaints.follow(context)
-    asking = Chat(await context.new_page(), f"http://{deaf[0].address}")
+    page = await context.new_page()
+    complaints.watch(page)
+    context.on("page", complaints.watch)
+    asking = Chat(page, f"http://{deaf[0].address}")
     await asking.sign_in(alice)
     await asking.ask("Rivers", SHORT)
     await asking.until("completed")

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.browser
 ORIGIN = "http://page.test"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; require-trusted-types-for 'script';"
-    " trusted-types dompurify"
+    f" trusted-types dompurify; img-src {ORIGIN}/favicon.ico"
 )
 PAGE = '<!doctype html><html lang="en"><title>t</title><body><script src="/harness.js"></script></body>'
 ANSWER = (ROOT / "tests" / "js" / "answer.md").read_text(encoding="utf-8")
@@ -52,6 +52,9 @@ async def page(browser: Browser, harness: Path, complaints: Complaints) -> Async
         url = route.request.url
         if url == f"{ORIGIN}/harness.js":
             await route.fulfill(path=harness, content_type="text/javascript")
+        elif url == f"{ORIGIN}/favicon.ico":
+            # Firefox asks for one by itself.
+            await route.fulfill(status=404)
         elif url == f"{ORIGIN}/":
             headers = {"Content-Security-Policy": POLICY}
             await route.fulfill(body=PAGE, content_type="text/html", headers=headers)
