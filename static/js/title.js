@@ -23,7 +23,8 @@ export class Title {
 
   /** @param {string} text */
   show(text) {
-    this.button.textContent = text;
+    (this.button.firstElementChild ?? this.button).textContent = text;
+    this.button.title = `${text} · Rename`;
     this.button.disabled = false;
     const mark = document.title.startsWith(DONE) ? DONE : "";
     document.title = `${mark}${text} · Chatsite`;

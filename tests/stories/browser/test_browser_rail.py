@@ -52,10 +52,20 @@ async def test_it_renames_in_place_and_other_tabs_follow(chat: Chat) -> None:
         await expect(page.locator("[data-field=title]")).to_have_text("Alps")
         await expect(page).to_have_title("Alps · Chatsite")
     await chat.page.click("[data-field=title]")
-    await chat.page.keyboard.type("Peaks")
+    long = "Peaks of the Alps, of the Andes and of the Himalayas"
+    await chat.page.keyboard.type(long)
     await chat.page.keyboard.press("Enter")
-    await expect(other.page.locator(".rail-item").first).to_have_text("Peaks")
-    assert await stored("Peaks")
+    await expect(other.page.locator(".rail-item").first).to_have_text(long)
+    assert await stored(long)
+    # On a phone it has two lines above the thread, and all that it needs in the drawer.
+    await other.page.set_viewport_size({"width": 320, "height": 640})
+    words = other.page.locator("[data-field=title] > span")
+    assert await words.evaluate(
+        "span => span.clientHeight > 1.5 * parseFloat(getComputedStyle(span).lineHeight)"
+    )
+    await other.page.click(".drawer-open")
+    row = other.page.locator("dialog.drawer [data-field=row-title]").first
+    assert await row.evaluate("span => span.clientHeight > 20 && span.scrollWidth <= span.clientWidth")
 
 
 async def test_it_pins_to_the_top_and_back(chat: Chat) -> None:
