@@ -47,6 +47,7 @@ class Receipt(Part):
     first_token_ms: int | None
     duration_ms: int | None
     model: str
+    model_label: str
 
 
 class AnswerError(Part):

@@ -12,6 +12,7 @@ from billing import receipts as ledger_receipts
 from billing.holds import Settlement
 from billing.models import Bearer, EntryKind, LedgerEntry
 from conversations.models import Generation, State
+from conversations.notes import model_label
 from conversations.parts import expected_rest, parts_of
 
 Receipt = dict[str, Any]
@@ -58,6 +59,7 @@ def _receipt(generation: Generation, figures: Receipt | None, rest: int | None) 
         "first_token_ms": generation.first_token_ms,
         "duration_ms": generation.duration_ms,
         "model": generation.model,
+        "model_label": model_label(generation.model),
     }
 
 

@@ -60,6 +60,7 @@ class ReceiptSerializer(serializers.Serializer[Any]):
     first_token_ms = serializers.IntegerField(allow_null=True)
     duration_ms = serializers.IntegerField(allow_null=True)
     model = serializers.CharField()
+    model_label = serializers.CharField(help_text="As the picker calls it.")
 
 
 class AnswerErrorSerializer(serializers.Serializer[Any]):

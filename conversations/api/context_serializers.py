@@ -57,7 +57,14 @@ class ContextMessageSerializer(MarkSerializer):
 
 class SummaryReceiptSerializer(serializers.Serializer[Any]):
     def get_fields(self) -> dict[str, Any]:
-        left_out = ("breakdown", "expected_rest_tokens", "first_token_ms", "duration_ms", "model")
+        left_out = (
+            "breakdown",
+            "expected_rest_tokens",
+            "first_token_ms",
+            "duration_ms",
+            "model",
+            "model_label",
+        )
         fields = ReceiptSerializer().get_fields()
         return {name: field for name, field in fields.items() if name not in left_out}
 

@@ -161,7 +161,8 @@ def receipt_rows(receipt: Mapping[str, Any]) -> list[Row]:
         rows.append(Row("First token after", duration(receipt["first_token_ms"])))
     if receipt["duration_ms"] is not None:
         rows.append(Row("Generation time", duration(receipt["duration_ms"])))
-    rows.append(Row("Model", model_name(receipt["model"])))
+    rows.append(Row("Model", receipt["model_label"]))
+    rows.append(Row("Model id", receipt["model"], "part"))
     if receipt["estimated"]:
         rows.append(Row("Estimated", "the provider has not reported"))
     return rows

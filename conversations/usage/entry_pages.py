@@ -19,6 +19,7 @@ from billing.models import EntryKind, LedgerEntry
 from billing.periods import local_day
 from billing.receipts import receipt
 from conversations.models import Generation, TurnKind
+from conversations.notes import model_label
 from conversations.templatetags.figures import model_name
 from conversations.usage.entry_rows import conversation_titles, entry_rows
 from conversations.usage.ranges import PRESETS, read_range
@@ -114,6 +115,7 @@ def entry_context(user: User, entry_id: uuid.UUID, *, now: datetime) -> dict[str
         "first_token_ms": generation.first_token_ms if generation else None,
         "duration_ms": generation.duration_ms if generation else None,
         "model": entry.model,
+        "model_label": model_label(entry.model),
     }
     return {
         "zone": payer(user.pk, now=now).timezone,

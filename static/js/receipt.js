@@ -33,7 +33,8 @@ export function receiptRows(receipt) {
   if (receipt.duration_ms !== null && receipt.duration_ms !== undefined) {
     rows.push({ label: "Generation time", value: duration(receipt.duration_ms), kind: "" });
   }
-  rows.push({ label: "Model", value: modelName(receipt.model), kind: "" });
+  rows.push({ label: "Model", value: receipt.model_label ?? modelName(receipt.model), kind: "" });
+  rows.push({ label: "Model id", value: receipt.model, kind: "part" });
   if (receipt.estimated) {
     rows.push({ label: "Estimated", value: "the provider has not reported", kind: "" });
   }

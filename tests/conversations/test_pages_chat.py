@@ -226,6 +226,7 @@ def test_it_writes_receipts_as_the_scripts_do() -> None:
         "first_token_ms": 310,
         "duration_ms": 2300,
         "model": "demo:friendly",
+        "model_label": "Demo",
     }
     assert figures.receipt_line(receipt) == "1,204 tokens · 2.3 s · $0.0041"
     nothing = {**receipt, "charged": False, "total_tokens": 0, "duration_ms": 0}
@@ -241,6 +242,8 @@ def test_it_writes_receipts_as_the_scripts_do() -> None:
         "Total tokens",
         "Cost",
     ]
+    models = [(row.label, row.value) for row in figures.receipt_rows(receipt)][-2:]
+    assert models == [("Model", "Demo"), ("Model id", "demo:friendly")]
     assert figures.duration(125_000) == "2 min 5 s"
 
 

@@ -9,6 +9,7 @@ import { receiptRows } from "../../static/js/receipt.js";
 const RECEIPT = {
   input_tokens: 1000, cached_tokens: 200, output_tokens: 204, thinking_tokens: 4, total_tokens: 1204,
   cost_usd: "0.0041", estimated: false, first_token_ms: 310, duration_ms: 2300, model: "demo:friendly",
+  model_label: "Demo",
 };
 
 test("it writes numbers as people read them", () => {
@@ -45,6 +46,7 @@ test("it lists cached and thinking tokens as parts", () => {
   const rows = receiptRows(RECEIPT).map(({ label, value }) => `${label}: ${value}`);
   assert.ok(rows.includes("of which cached: 200"));
   assert.ok(rows.includes("of which thinking: 4"));
+  assert.deepEqual(rows.slice(-2), ["Model: Demo", "Model id: demo:friendly"]);
   assert.ok(receiptRows({ ...RECEIPT, cost_usd: null }).some((row) => row.value === "price unknown"));
 });
 
