@@ -25,6 +25,10 @@ _MONTH = {
     "postgresql": "CAST(date_trunc('month', e.local_day) AS date)",
     "sqlite": "substr(e.local_day, 1, 7) || '-01'",
 }
+_WEEK = {  # its Monday
+    "postgresql": "CAST(date_trunc('week', e.local_day) AS date)",
+    "sqlite": "date(e.local_day, 'weekday 0', '-6 days')",
+}
 
 
 _IS_USAGE = f"e.kind = '{EntryKind.USAGE.value}'"
@@ -79,6 +83,7 @@ _WHO: dict[str, dict[str, str] | str | None] = {
 SITE_HOUR = SiteRollup("billing_sitehourrollup", {"hour": _HOUR, **_WHAT})
 SITE_DAY = SiteRollup("billing_sitedayrollup", {"local_day": None, **_WHAT})
 USER_DAY = SiteRollup("billing_userdayrollup", {"local_day": None, **_WHO})
+USER_WEEK = SiteRollup("billing_userweekrollup", {"week": _WEEK, **_WHO})
 USER_MONTH = SiteRollup("billing_usermonthrollup", {"month": _MONTH, **_WHO})
 
 _INPUT = "e.input_uncached_tokens + e.cache_read_tokens + e.cache_write_tokens + e.tool_prompt_tokens"
@@ -101,7 +106,7 @@ OVERRUN_DAY = SiteRollup(
     },
     f"billing_ledgerentry e LEFT JOIN billing_hold h ON h.id = e.hold_id AND {_IS_USAGE}",
 )
-SITE_ROLLUPS = (SITE_HOUR, SITE_DAY, USER_DAY, USER_MONTH, OVERRUN_DAY)
+SITE_ROLLUPS = (SITE_HOUR, SITE_DAY, USER_DAY, USER_WEEK, USER_MONTH, OVERRUN_DAY)
 
 
 def fold_pending(*, limit: int = 20_000) -> int:

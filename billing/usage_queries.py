@@ -126,12 +126,23 @@ def hours(
     Entries count in the hour in which they were written, so a correction counts when it was made.
     """
     found = usage_sql.summed_by_hour(first, last, model=model, kind=kind)
-    at = first.replace(minute=0, second=0, microsecond=0)
-    result = []
+    return [(at, found.get(at, Usage())) for at in _hours_between(first, last)]
+
+
+def hour_totals(
+    first: datetime, last: datetime, *, model: str | None = None, kind: str | None = None
+) -> list[tuple[datetime, tuple[int, int, int]]]:
+    """The same as calls, tokens and nano-USD of users and house together, for charts. One query."""
+    found = usage_sql.totals_by_hour(first, last, model=model, kind=kind)
+    return [(at, found.get(at, (0, 0, 0))) for at in _hours_between(first, last)]
+
+
+def _hours_between(first: datetime, last: datetime) -> list[datetime]:
+    at, found = first.replace(minute=0, second=0, microsecond=0), []
     while at <= last:
-        result.append((at, found.get(at, Usage())))
+        found.append(at)
         at += timedelta(hours=1)
-    return result
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +259,7 @@ __all__ = [
     "UsageRow",
     "by",
     "compare",
+    "hour_totals",
     "hours",
     "per_conversation",
     "series",

@@ -9,14 +9,15 @@ the entries that these do not hold yet; both in one statement, so the figures ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from billing import sql
 from billing.models import SUM_COLUMNS, TOKEN_COLUMNS
-from billing.rollups import ADDENDS, SITE_DAY, SITE_HOUR, USER_DAY, USER_MONTH, SiteRollup
-from billing.usage_sums import Asked, Key, Sums, Usage, UsageRow, usage_of, whole_months
+from billing.rollup_pieces import Piece, pieces
+from billing.rollups import ADDENDS, SITE_DAY, SITE_HOUR, USER_DAY, SiteRollup
+from billing.usage_sums import Asked, Key, Sums, Usage, UsageRow, usage_of
 
 _SUMS = ", ".join(f"CAST(SUM({column}) AS BIGINT) AS {column}" for column in SUM_COLUMNS)
 _MANY = ("user_id", "conversation_id")
@@ -32,6 +33,8 @@ class _Figure:
     of_entry: str
 
 
+_Condition = tuple[str, Any]
+_Figures = Sequence[_Figure]
 _ALL_FIGURES = tuple(_Figure(column, f"r.{column}", ADDENDS[column]) for column in SUM_COLUMNS)
 _RANK_FIGURES = {
     order: _Figure(
@@ -41,6 +44,12 @@ _RANK_FIGURES = {
     )
     for order, columns in _RANKS.items()
 }
+
+_CHART_FIGURES = (
+    _Figure("calls", "r.calls", ADDENDS["calls"]),
+    replace(_RANK_FIGURES["tokens"], name="tokens"),
+    _Figure("cost_nanousd", "r.cost_nanousd", ADDENDS["cost_nanousd"]),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +73,17 @@ def summed(
     if limit is not None and column in _MANY:
         # As many queries for nothing as for much.
         only = _greatest(asked, column, order, limit) or [None]
-    source = _source(asked, columns, only=only)
-    keys = ", ".join([*columns, "bearer"])
-    rows = sql.rows(f"SELECT {keys}, {_SUMS} FROM ({source.text}) x GROUP BY {keys}", source.params)
+    rows = _added_up(_source(asked, columns, only=only), [*columns, "bearer"])
     width = len(columns)
     return [
         UsageRow(_key(column, row[0]) if column else "", usage_of(row[width], Sums(*row[width + 1 :])))
         for row in rows
     ]
+
+
+def _added_up(source: _Query, columns: Sequence[str]) -> list[Any]:
+    keys = ", ".join(columns)
+    return sql.rows(f"SELECT {keys}, {_SUMS} FROM ({source.text}) x GROUP BY {keys}", source.params)
 
 
 def _greatest(asked: Asked, column: str, order: str, limit: int) -> list[Any]:
@@ -88,9 +100,7 @@ def _greatest(asked: Asked, column: str, order: str, limit: int) -> list[Any]:
 
 def summed_by_day(asked: Asked, column: str) -> list[tuple[date, Key, Usage]]:
     """Sums by day and one column, a row per key and bearer."""
-    source = _source(asked, ["local_day", column])
-    keys = f"local_day, {column}, bearer"
-    rows = sql.rows(f"SELECT {keys}, {_SUMS} FROM ({source.text}) x GROUP BY {keys}", source.params)
+    rows = _added_up(_source(asked, ["local_day", column]), ["local_day", column, "bearer"])
     return [(sql.day_out(row[0]), _key(column, row[1]), usage_of(row[2], Sums(*row[3:]))) for row in rows]
 
 
@@ -98,23 +108,42 @@ def summed_by_hour(
     first: datetime, last: datetime, *, model: str | None, kind: str | None
 ) -> dict[datetime, Usage]:
     """Sums by hour of UTC."""
-    hour = {"minute": 0, "second": 0, "microsecond": 0}
-    begin = first.astimezone(UTC).replace(**hour)  # type: ignore[arg-type]  # all of them are ints
-    end = last.astimezone(UTC).replace(**hour) + timedelta(hours=1)  # type: ignore[arg-type]
+    rows = _added_up(_of_hours(first, last, model, kind, _ALL_FIGURES), ["hour", "bearer"])
+    found: dict[datetime, Usage] = {}
+    for row in rows:
+        hour = _hour(row[0])
+        found[hour] = found.get(hour, Usage()) + usage_of(row[1], Sums(*row[2:]))
+    return found
+
+
+def totals_by_hour(
+    first: datetime, last: datetime, *, model: str | None, kind: str | None
+) -> dict[datetime, tuple[int, int, int]]:
+    """Calls, tokens and nano-USD by hour of UTC, whoever bears them: what a chart draws of an hour."""
+    source = _of_hours(first, last, model, kind, _CHART_FIGURES)
+    sums = ", ".join(f"CAST(SUM({one.name}) AS BIGINT)" for one in _CHART_FIGURES)
+    rows = sql.rows(f"SELECT hour, {sums} FROM ({source.text}) x GROUP BY hour", source.params)
+    return {_hour(at): (calls, tokens, cost_nanousd) for at, calls, tokens, cost_nanousd in rows}
+
+
+def _hour(value: Any) -> datetime:
+    found = sql.time_out(value)
+    assert found is not None
+    return found
+
+
+def _of_hours(
+    first: datetime, last: datetime, model: str | None, kind: str | None, figures: _Figures
+) -> _Query:
+    begin, end = (
+        one.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        for one in (first, last + timedelta(hours=1))
+    )
     filters = {"model": model, "turn_kind": kind}
     wanted = [(f"{{}}{column} = %s", value) for column, value in filters.items() if value is not None]
     at = ("{}hour >= %s AND {}hour < %s", (sql.time_in(begin), sql.time_in(end)))
     written = ("e.created_at >= %s AND e.created_at < %s", at[1])
-    source = _with_pending(SITE_HOUR, ["hour"], [_of("r.", at)], [written], wanted)
-    rows = sql.rows(
-        f"SELECT hour, bearer, {_SUMS} FROM ({source.text}) x GROUP BY hour, bearer", source.params
-    )
-    found: dict[datetime, Usage] = {}
-    for row in rows:
-        written_at = sql.time_out(row[0])
-        assert written_at is not None
-        found[written_at] = found.get(written_at, Usage()) + usage_of(row[1], Sums(*row[2:]))
-    return found
+    return _with_pending(SITE_HOUR, ["hour"], [_of("r.", at)], [written], wanted, figures)
 
 
 def conversations(asked: Asked) -> tuple[int, Sums]:
@@ -124,25 +153,16 @@ def conversations(asked: Asked) -> tuple[int, Sums]:
         f"SELECT COUNT(DISTINCT conversation_id), {_SUMS} FROM ({source.text}) x WHERE bearer = 'user'",
         source.params,
     )
-    count, *sums = rows[0]
+    count, *sums = rows[0]  # sums of nothing are None
     return (count, Sums(*sums)) if count else (0, Sums())
 
 
 def _key(column: str | None, value: Any) -> Key:
     if column == "local_day":
         return sql.day_out(value)
-    if column == "conversation_id":
-        found = sql.uuid_out(value)
-        assert found is not None
-        return found
-    key: Key = value
+    key: Key | None = sql.uuid_out(value) if column == "conversation_id" else value
+    assert key is not None
     return key
-
-
-_Condition = tuple[str, Any]
-
-
-_Figures = Sequence[_Figure]
 
 
 def _source(
@@ -228,30 +248,19 @@ def _of_users(asked: Asked, columns: Sequence[str], what: Sequence[_Condition], 
 
 
 def _by_payer(asked: Asked, columns: Sequence[str], figures: _Figures, keys: Sequence[Any] | None) -> _Query:
-    """Whole months from the rollup of months, the days at both ends from that of days."""
+    """From the rollups of months, weeks and days, as many as lie wholly within: few rows for any range."""
     only = _only(None, columns, keys)
-    months = whole_months(asked.first_day, asked.last_day)
-    if months is None:
-        pieces = [("r.local_day BETWEEN %s AND %s", _days(asked))]
-        parts = [_grouped(USER_DAY.table, columns, [*pieces, *only], figures)]
-    else:
-        first, last = (sql.day_in(month) for month in months)
-        after = sql.day_in((months[1] + timedelta(days=31)).replace(day=1))
-        parts = [
-            _grouped(
-                USER_MONTH.table, columns, [("r.month BETWEEN %s AND %s", (first, last)), *only], figures
-            ),
-            *(
-                _grouped(USER_DAY.table, columns, [edge, *only], figures)
-                for edge in (
-                    ("r.local_day >= %s AND r.local_day < %s", (sql.day_in(asked.first_day), first)),
-                    ("r.local_day >= %s AND r.local_day <= %s", (after, sql.day_in(asked.last_day))),
-                )
-            ),
-        ]
+    parts = [
+        _grouped(one.rollup.table, columns, [_between(one), *only], figures)
+        for one in pieces(asked.first_day, asked.last_day)
+    ]
     days = ("e.local_day BETWEEN %s AND %s", _days(asked))
     parts.append(_pending(USER_DAY, columns, [days, *_only(USER_DAY, columns, keys)], figures))
     return _together(parts)
+
+
+def _between(piece: Piece) -> _Condition:
+    return f"r.{piece.key} BETWEEN %s AND %s", (sql.day_in(piece.first), sql.day_in(piece.last))
 
 
 def _with_pending(

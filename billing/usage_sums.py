@@ -164,6 +164,13 @@ def whole_months(first: date, last: date) -> tuple[date, date] | None:
     return begin, (end - timedelta(days=1)).replace(day=1)
 
 
+def whole_weeks(first: date, last: date) -> tuple[date, date] | None:
+    """The Mondays of the first and the last week that lie wholly between these days."""
+    begin = first + timedelta(days=-first.weekday() % 7)
+    end = last - timedelta(days=(last.weekday() + 1) % 7 + 6)  # of the week whose Sunday is the last one
+    return (begin, end) if begin <= end else None
+
+
 def added_up(rows: Iterable[UsageRow], keys: Sequence[Key] = ()) -> dict[Key, Usage]:
     """Usage by key; ``keys`` are there, and first, even where nothing was used."""
     found: dict[Key, Usage] = {key: Usage() for key in keys}

@@ -1,7 +1,7 @@
 """Figures of provider calls over a range of hours: sums, percentiles, objectives.
 
-Only the sums by the hour are read. Ranges are [start, end) of whole hours, in UTC. The
-running hour is at most a minute behind.
+Only sums are read: by the day where the range is one of whole days, else by the hour. Ranges are
+[start, end) of whole hours, in UTC. The running hour is at most a minute behind.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, time
 
 from django.conf import settings
 from django.db.models import Q, Sum
@@ -17,7 +17,15 @@ from django.db.models import Q, Sum
 from conversations.call_hours import BOUNDS_MS
 from conversations.calls import REQUEST_CODES
 from conversations.models import State
-from conversations.models.call import NO_BOUND_MS, CallHour, LatencyHour, Measure
+from conversations.models.call import (
+    NO_BOUND_MS,
+    CallDay,
+    CallHour,
+    CallSumsQuerySet,
+    LatencyDay,
+    LatencyHour,
+    Measure,
+)
 
 # Calls whose end says nothing about the service: a stop, the request's own fault.
 GOOD = Q(code="") | Q(code__in=REQUEST_CODES)
@@ -66,10 +74,25 @@ class Objective:
 Latencies = dict[str, dict[str, Histogram]]
 
 
+def calls_between(start: datetime, end: datetime) -> CallSumsQuerySet:
+    """Sums of the calls of a range, from the fewest rows that hold them."""
+    days = _are_days(start, end)
+    return CallDay.objects.between(start, end) if days else CallHour.objects.between(start, end)
+
+
+def _latencies_between(start: datetime, end: datetime) -> CallSumsQuerySet:
+    days = _are_days(start, end)
+    return LatencyDay.objects.between(start, end) if days else LatencyHour.objects.between(start, end)
+
+
+def _are_days(*moments: datetime) -> bool:
+    return all(moment.astimezone(UTC).time() == time() for moment in moments)
+
+
 def latencies(*, start: datetime, end: datetime) -> Latencies:
     """By measure and model; a measure without calls is missing. One query."""
     found: dict[str, dict[str, list[tuple[int, int, int]]]] = defaultdict(lambda: defaultdict(list))
-    rows = LatencyHour.objects.filter(hour__gte=start, hour__lt=end)
+    rows = _latencies_between(start, end)
     sums = rows.values_list("measure", "model", "bound_ms").annotate(Sum("calls"), Sum("total_ms"))
     for measure, model, bound_ms, calls, total_ms in sums:
         found[measure][model].append((bound_ms, calls, total_ms))
@@ -98,7 +121,7 @@ def _histogram(measure: str, rows: Iterable[tuple[int, int, int]]) -> Histogram:
 
 def objectives(found: Latencies, *, start: datetime, end: datetime) -> list[Objective]:
     """What the operator has promised (OBJECTIVE_…), beside what the range shows; ``found``: its latencies."""
-    sums = CallHour.objects.between(start, end).aggregate(
+    sums = calls_between(start, end).aggregate(
         all=Sum("calls", default=0),
         good=Sum("calls", filter=GOOD, default=0),
         ended=Sum("calls", filter=ENDED, default=0),

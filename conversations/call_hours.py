@@ -10,14 +10,15 @@ open for ``OPEN_FOR`` after its end.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Max, Min
 from django.utils import timezone
 
 from billing import sql
-from conversations.models.call import NO_BOUND_MS, CallHour, CallRecord, Measure
+from conversations.call_days import roll_up_days
+from conversations.models.call import NO_BOUND_MS, CallDay, CallHour, CallRecord, Measure
 
 HOUR = timedelta(hours=1)
 OPEN_FOR = timedelta(minutes=10)
@@ -95,10 +96,14 @@ def roll_up_calls(*, now: datetime | None = None) -> int:
             return 0
         last_rolled = hour_of(first)
     hour, hours = min(last_rolled, hour_of(now - OPEN_FOR)), 0
+    first_day = hour.astimezone(UTC).date()
     while hour <= now:
         _roll_up_hour(hour)
         hour += HOUR
         hours += 1
+    # Whoever ended between the hours and their day has left the day to the next.
+    last_summed = CallDay.objects.aggregate(last=Max("day"))["last"] or first_day
+    roll_up_days(min(first_day, last_summed), now.astimezone(UTC).date())
     return hours
 
 

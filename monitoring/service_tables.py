@@ -7,9 +7,9 @@ from datetime import datetime
 
 from django.urls import reverse
 
-from conversations.call_figures import Latencies, objectives
+from conversations.call_figures import Latencies, calls_between, objectives
 from conversations.models import State
-from conversations.models.call import CallHour, Measure
+from conversations.models.call import Measure
 from monitoring.feedback_table import feedback_table
 from monitoring.models import Incident
 from monitoring.tables import Table, share_percent
@@ -31,8 +31,8 @@ def service_tables(
     model: str | None = None,
     provider: str | None = None,
 ) -> list[Table]:
-    """Calls by model, errors by kind (one query over the hourly sums), and the latencies that were found."""
-    rows = CallHour.objects.between(start, end)
+    """Calls by model, errors by kind (one query over the sums), and the latencies that were found."""
+    rows = calls_between(start, end)
     if model is not None:
         rows = rows.filter(model=model)
     if provider is not None:

@@ -19,7 +19,8 @@ from conversations.models import CallHour, LatencyHour
 
 Key = tuple[object, ...]
 Sums = dict[Key, list[int]]
-Read = Callable[[Q], Iterable[tuple[object, ...]]]
+Rows = Iterable[tuple[object, ...]]
+Read = Callable[[Q], Rows]
 
 
 class Totals:
@@ -60,14 +61,16 @@ def settled_until(now: datetime | None = None) -> datetime:
     return settled if last is None else min(settled, last)
 
 
-def _read_calls(when: Q) -> Iterable[tuple[object, ...]]:
+def _read_calls(when: Q) -> Rows:
     rows = CallHour.objects.filter(when).values_list("provider", "model", "purpose", "outcome", "code")
-    return rows.annotate(Sum("calls"), Sum("retries"), Sum("fallbacks"), Sum("waited_ms"))
+    sums: Rows = rows.annotate(Sum("calls"), Sum("retries"), Sum("fallbacks"), Sum("waited_ms"))
+    return sums
 
 
-def _read_latencies(when: Q) -> Iterable[tuple[object, ...]]:
+def _read_latencies(when: Q) -> Rows:
     rows = LatencyHour.objects.filter(when).values_list("measure", "provider", "model", "bound_ms")
-    return rows.annotate(Sum("calls"), Sum("total_ms"))
+    sums: Rows = rows.annotate(Sum("calls"), Sum("total_ms"))
+    return sums
 
 
 class CallTotals:

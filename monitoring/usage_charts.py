@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
+from billing import usage_queries
 from billing.usage_queries import Comparison, Sums, UsageRow
 from billing.usage_sums import change_percent
 from conversations.usage.charts import Chart, Column, Share, bar_chart, moving_average, shares
@@ -95,17 +96,15 @@ def group_shares(table: Table, measure: str) -> list[Share]:
 
 def hours_series(view: View, now: datetime) -> dict[str, Any]:
     """The last month's hours for the zoomable chart: seconds since 1970, calls, tokens, USD."""
-    found = hours_shown(view, now)
+    shown, asked = hours_shown(view, now), view.asked
+    found = usage_queries.hour_totals(*shown, model=asked.model, kind=asked.kind) if shown else []
+    totals = [of_hour for _, of_hour in found]
     return {
         "at": [int(hour.timestamp()) for hour, _ in found],
         "series": [
-            {"label": "Calls", "unit": "", "values": [usage.all.calls for _, usage in found]},
-            {"label": "Tokens", "unit": "", "values": [usage.all.total_tokens for _, usage in found]},
-            {
-                "label": "Cost",
-                "unit": "$",
-                "values": [round(usage.all.cost_nanousd / 10**9, 6) for _, usage in found],
-            },
+            {"label": "Calls", "unit": "", "values": [calls for calls, _, _ in totals]},
+            {"label": "Tokens", "unit": "", "values": [tokens for _, tokens, _ in totals]},
+            {"label": "Cost", "unit": "$", "values": [round(cost / 10**9, 6) for _, _, cost in totals]},
         ],
     }
 

@@ -91,19 +91,20 @@ def _words(group_by: str, rows: Sequence[UsageRow]) -> dict[Any, str]:
     return dict(KIND_WORDS) if group_by == "kind" else {}
 
 
-def hours_shown(view: View, now: datetime) -> list[tuple[datetime, usage_queries.Usage]]:
+def hours_shown(view: View, now: datetime) -> tuple[datetime, datetime] | None:
+    """The first and the last hour of the range, as far back as hours are shown; None of the future."""
     start, end = hours_of(view.range)
     end = min(end - timedelta(hours=1), now)
     start = max(start, end - timedelta(days=HOURLY_DAYS))
-    if start > end:
-        return []
-    return usage_queries.hours(start, end, model=view.asked.model, kind=view.asked.kind)
+    return None if start > end else (start, end)
 
 
 def hours_table(view: View, now: datetime) -> Table:
+    shown, asked = hours_shown(view, now), view.asked
+    found = usage_queries.hours(*shown, model=asked.model, kind=asked.kind) if shown else []
     return Table(
         "hours",
         "By hour (UTC)",
         [("Hour", "time"), *_SUM_COLUMNS],
-        [[hour, *_sum_cells(UsageRow("", usage))] for hour, usage in hours_shown(view, now)],
+        [[hour, *_sum_cells(UsageRow("", usage))] for hour, usage in found],
     )

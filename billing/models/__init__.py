@@ -20,6 +20,7 @@ from billing.models.rollup import (
     UsageRollup,
     UserDayRollup,
     UserMonthRollup,
+    UserWeekRollup,
 )
 
 __all__ = [
@@ -61,4 +62,5 @@ __all__ = [
     "UsageRollup",
     "UserDayRollup",
     "UserMonthRollup",
+    "UserWeekRollup",
 ]

@@ -136,6 +136,20 @@ class UserDayRollup(_ByWho):
         return f"user {self.user_id} on {self.local_day}"
 
 
+class UserWeekRollup(_ByWho):
+    """The same per week, named by its Monday: so that ranges of some weeks read few rows."""
+
+    week = models.DateField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("week", "user_id", "group_id", "bearer", name="userweekrollup_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"user {self.user_id} in the week of {self.week}"
+
+
 class UserMonthRollup(_ByWho):
     """The same per calendar month, named by its first day: so that long ranges read few rows."""
 

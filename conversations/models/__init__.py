@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conversations.models.call import CallHour, CallRecord, LatencyHour, Measure
+from conversations.models.call import CallDay, CallHour, CallRecord, LatencyDay, LatencyHour, Measure
 from conversations.models.conversation import Conversation
 from conversations.models.feedback import Feedback
 from conversations.models.generation import Generation
@@ -26,6 +26,7 @@ __all__ = [
     "LIVE_STATES",
     "TERMINAL_STATES",
     "ApiKey",
+    "CallDay",
     "CallHour",
     "CallRecord",
     "ContextMark",
@@ -33,6 +34,7 @@ __all__ = [
     "Conversation",
     "Feedback",
     "Generation",
+    "LatencyDay",
     "LatencyHour",
     "Measure",
     "Preferences",

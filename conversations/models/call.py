@@ -1,11 +1,11 @@
-"""Records of provider calls and their sums by the hour: what operators look at.
+"""Records of provider calls and their sums by the hour and by the day: what operators look at.
 
 No text, no user, no money: what a call cost stands in the ledger, which outlives all of this.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from django.db import models
@@ -57,22 +57,26 @@ class CallRecord(models.Model):
         return f"call {self.attempt} of {self.generation_id}: {self.code or 'good'}"
 
 
-class HourQuerySet(models.QuerySet["CallHour"]):
+class CallSumsQuerySet(models.QuerySet[Any]):
     def between(self, start: datetime, end: datetime) -> Self:
-        """Hours that begin within [start, end)."""
+        """Hours, or days of UTC, that begin within [start, end)."""
         return self.filter(hour__gte=start, hour__lt=end)
 
-    def sums_by(self, *keys: str) -> models.QuerySet[CallHour, dict[str, Any]]:
+    def sums_by(self, *keys: str) -> models.QuerySet[Any, dict[str, Any]]:
         """A row per value of the keys, such as "hour", "provider", "model", "purpose", "outcome", "code"."""
         sums = {name: Sum(name) for name in SUMS}
-        found: models.QuerySet[CallHour, dict[str, Any]] = self.values(*keys).annotate(**sums).order_by(*keys)
+        found: models.QuerySet[Any, dict[str, Any]] = self.values(*keys).annotate(**sums).order_by(*keys)
         return found
 
 
-class CallHour(models.Model):
-    """Sums of the call records of an hour (UTC) with the same key."""
+class DayQuerySet(CallSumsQuerySet):
+    def between(self, start: datetime, end: datetime) -> Self:
+        return self.filter(day__gte=start.astimezone(UTC).date(), day__lt=end.astimezone(UTC).date())
 
-    hour = models.DateTimeField()
+
+class _CallSums(models.Model):
+    """Sums of call records with the same key."""
+
     provider = models.CharField(max_length=32)
     model = models.CharField(max_length=200)
     purpose = models.CharField(max_length=24)
@@ -89,7 +93,16 @@ class CallHour(models.Model):
     input_tokens = models.BigIntegerField()
     output_tokens = models.BigIntegerField()
 
-    objects = HourQuerySet.as_manager()
+    class Meta:
+        abstract = True
+
+
+class CallHour(_CallSums):
+    """Of an hour (UTC), by the moment at which the calls ended."""
+
+    hour = models.DateTimeField()
+
+    objects = CallSumsQuerySet.as_manager()
 
     class Meta:
         constraints = (
@@ -100,6 +113,24 @@ class CallHour(models.Model):
 
     def __str__(self) -> str:
         return f"{self.calls} calls of {self.model} in {self.hour:%Y-%m-%d %H:00}"
+
+
+class CallDay(_CallSums):
+    """Of a day (UTC): the sums of its hours, so that long ranges read few rows."""
+
+    day = models.DateField()
+
+    objects = DayQuerySet.as_manager()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["day", "provider", "model", "purpose", "outcome", "code"], name="callday_key"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.calls} calls of {self.model} on {self.day}"
 
 
 SUMS = (
@@ -115,16 +146,29 @@ SUMS = (
 )
 
 
-class LatencyHour(models.Model):
-    """A bucket of an hour's histogram: how many calls lay above the bound below it and up to its own."""
+class _LatencySums(models.Model):
+    """A bucket of a histogram: how many calls lay above the bound below it and up to its own."""
 
-    hour = models.DateTimeField()
     provider = models.CharField(max_length=32)
     model = models.CharField(max_length=200)
     measure = models.CharField(max_length=16, choices=Measure.choices)
     bound_ms = models.PositiveIntegerField()
     calls = models.BigIntegerField()
     total_ms = models.BigIntegerField()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.calls} of {self.model} up to {self.bound_ms} ms ({self.measure})"
+
+
+class LatencyHour(_LatencySums):
+    """Of an hour (UTC)."""
+
+    hour = models.DateTimeField()
+
+    objects = CallSumsQuerySet.as_manager()
 
     class Meta:
         constraints = (
@@ -134,5 +178,18 @@ class LatencyHour(models.Model):
             models.CheckConstraint(condition=Q(measure__in=Measure.values), name="latencyhour_measure"),
         )
 
-    def __str__(self) -> str:
-        return f"{self.calls} of {self.model} up to {self.bound_ms} ms ({self.measure})"
+
+class LatencyDay(_LatencySums):
+    """Of a day (UTC): the sums of its hours."""
+
+    day = models.DateField()
+
+    objects = DayQuerySet.as_manager()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["day", "provider", "model", "measure", "bound_ms"], name="latencyday_key"
+            ),
+            models.CheckConstraint(condition=Q(measure__in=Measure.values), name="latencyday_measure"),
+        )

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from django.contrib.auth import get_user_model
 from django.test import Client
 
+from conversations.call_days import roll_up_days
 from conversations.call_hours import BOUNDS_MS
 from conversations.models.call import SUMS, CallHour, LatencyHour
 from tests.bench.usage_seed import FIRST_DAY, HEAVY_USER
@@ -54,6 +55,7 @@ def seed_hours(size: Any) -> None:
             for measure, bounds in BOUNDS_MS.items()
             for bound_ms in bounds[2:12:2]
         )
+    roll_up_days(FIRST_DAY.date(), size.last_day.date())
 
 
 def whole_pages(size: Any, chance: Random) -> dict[str, Callable[[], object]]:

@@ -99,6 +99,7 @@ def test_a_corrupted_row_breaks_its_line(name: str, capsys: pytest.CaptureFixtur
         ("I12", "DELETE FROM billing_usagerollup"),
         ("I18", "UPDATE billing_sitehourrollup SET cost_nanousd = cost_nanousd + 1"),
         ("I18", "DELETE FROM billing_userdayrollup"),
+        ("I18", "UPDATE billing_userweekrollup SET week = '2025-01-06'"),
         ("I18", "UPDATE billing_usermonthrollup SET thinking_tokens = 1"),
         ("I18", "DELETE FROM billing_pendingrollup"),
         ("I18", "UPDATE billing_overrundayrollup SET over_tokens = over_tokens + 1"),

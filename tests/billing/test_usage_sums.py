@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from billing import accounts, usage_queries
 from billing.entry_lists import EntriesAsked
 from billing.models import PendingRollup, SiteDayRollup
-from billing.rollups import fold_pending
+from billing.rollup_pieces import pieces
+from billing.rollups import USER_DAY, USER_MONTH, USER_WEEK, fold_pending
 from billing.usage_queries import Asked, Usage
-from billing.usage_sums import period_start
+from billing.usage_sums import next_period, period_start, periods_between
 from tests.billing import play
 from tests.billing.entry_pages import all_entries
 from tests.billing.usage_lines import CALLS, CHATS, FROM, Call, Line, grouped, nonzero, play_calls, sums, told
@@ -131,6 +132,9 @@ def _check_hours(lines: list[Line]) -> None:
     expected = nonzero(grouped(lines, lambda line: line.entry.created_at.replace(minute=0, second=0)))
     within = {hour: usage for hour, usage in expected.items() if rows[0][0] <= hour <= rows[-1][0]}
     assert {hour: usage for hour, usage in rows if usage != Usage()} == within
+    assert usage_queries.hour_totals(first, last) == [
+        (hour, (usage.all.calls, usage.all.total_tokens, usage.all.cost_nanousd)) for hour, usage in rows
+    ]
     small = usage_queries.hours(first, last, model="acme:small", kind="code")
     wanted = [
         line
@@ -172,3 +176,21 @@ def test_folding_moves_what_is_pending_and_changes_no_figure() -> None:
     assert (fold_pending(), fold_pending()) == (1, 0)
     assert usage_queries.totals(asked) == before
     assert play.broken() == []
+
+
+@given(first=st.dates(date(2024, 1, 1), date(2027, 1, 1)), length=st.integers(0, 800))
+def test_the_pieces_of_a_range_hold_each_of_its_days_once_and_few_of_them_singly(
+    first: date, length: int
+) -> None:
+    last = first + timedelta(days=length)
+    held: list[date] = []
+    single = 0
+    for piece in pieces(first, last):
+        step = {USER_MONTH.table: "month", USER_WEEK.table: "week", USER_DAY.table: "day"}[piece.rollup.table]
+        starts = periods_between(piece.first, piece.last, step)
+        assert starts[0] == piece.first
+        for start in starts:
+            held += [start + timedelta(days=day) for day in range((next_period(start, step) - start).days)]
+        single += len(starts) if step == "day" else 0
+    assert sorted(held) == [first + timedelta(days=day) for day in range(length + 1)]
+    assert single <= 24  # six at either end of the weeks at either end of the months

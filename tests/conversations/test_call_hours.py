@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from django.db.models import Sum
 
-from conversations.call_figures import Histogram, Objective, latencies, objectives, whole
+from conversations import call_hours
+from conversations.call_days import DAY
+from conversations.call_figures import Histogram, Objective, calls_between, latencies, objectives, whole
 from conversations.call_hours import BOUNDS_MS, HOUR, prune_calls, roll_up_calls
 from conversations.calls import record_call
-from conversations.models import CallHour, CallRecord, LatencyHour, Measure
+from conversations.models import CallDay, CallHour, CallRecord, LatencyHour, Measure
 from conversations.models.call import NO_BOUND_MS
 from llm.usage import Usage
 
@@ -83,6 +85,33 @@ def test_it_catches_up_after_nobody_rolled_up_for_hours() -> None:
     call(NOON + 3 * HOUR)
     roll_up_calls(now=NOON + 7 * HOUR)
     assert dict(CallHour.objects.values_list("hour", "calls")) == {NOON: 2, NOON + 3 * HOUR: 1}
+
+
+def test_days_say_what_their_hours_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of a day that a run left behind, and that the next one comes back to."""
+    random_calls(random.Random(9), 300, start=NOON, hours=40)
+    roll_up_calls(now=NOON + 5 * HOUR)
+    with monkeypatch.context() as ends_after_the_hours:
+        ends_after_the_hours.setattr(call_hours, "roll_up_days", lambda first, last: None)
+        roll_up_calls(now=NOON + 30 * HOUR)
+    roll_up_calls(now=NOON + 41 * HOUR)
+    midnight = NOON.replace(hour=0)
+    for first, days in ((midnight, 3), (midnight + DAY, 1), (midnight + DAY, 2)):
+        range_ = first, first + days * DAY
+        keys = ("model", "outcome", "code")
+        assert list(calls_between(*range_).sums_by(*keys)) == list(
+            CallHour.objects.between(*range_).sums_by(*keys)
+        )
+        of_days = latencies(start=range_[0], end=range_[1])
+        of_hours = LatencyHour.objects.between(*range_)
+        for measure, models in of_days.items():
+            for model, found in models.items():
+                rows = of_hours.filter(measure=measure, model=model)
+                assert found.total_ms == sum(row.total_ms for row in rows)
+                for bound, count in found.buckets:
+                    assert count == sum(row.calls for row in rows if row.bound_ms == bound)
+    assert calls_between(midnight, midnight + 3 * DAY).model is CallDay
+    assert calls_between(midnight, midnight + 3 * HOUR).model is CallHour
 
 
 def test_it_prunes_old_records_and_keeps_their_sums(settings: Any) -> None:

@@ -25,6 +25,7 @@ from billing.models import Budget, LedgerEntry
 from billing.rollups import fold_pending
 from billing.settlements import settle_hold
 from billing.usage import UsageCounts
+from conversations.call_days import roll_up_days
 from conversations.models import Conversation, Turn
 from conversations.models.call import CallHour, LatencyHour, Measure
 from monitoring.ledger_tables import budgets_near
@@ -190,6 +191,7 @@ def test_it_shows_calls_errors_and_latencies(operator: Client) -> None:
     LatencyHour.objects.create(
         **common, measure=Measure.FIRST_TOKEN, bound_ms=500, calls=100, total_ms=40_000
     )
+    roll_up_days(hour.date(), hour.date())
     [made] = table(operator, "calls")
     assert (made["calls"], made["errors"], made["rate_limits"], made["retries"]) == ("100", "10", "8", "9")
     assert (made["error_rate_percent"], made["estimate_of_input_percent"]) == ("10.0", "110.0")
