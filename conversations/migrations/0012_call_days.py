@@ -30,7 +30,7 @@ def add_up(apps: Any, editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("conversations", "0010_feedback_and_titles"),
+        ("conversations", "0011_thread_revision"),
     ]
 
     operations = [
