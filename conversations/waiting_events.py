@@ -35,6 +35,7 @@ RETRY_WORDS = {
     "cut_empty": "{model} used up the answer's length on thinking; asking it to think less.",
     "connection_failed": "The connection to {model} was lost.",
     "provider_overloaded": "{model} is overloaded.",
+    "breaker_open": "{model} has failed several times in a row and is left alone for a moment.",
 }
 
 

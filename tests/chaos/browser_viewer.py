@@ -40,9 +40,11 @@ CUT_OFF_SHARE = 0.3  # of all questions
 EXPECTED_WORDS = ("Failed to load resource", "WebSocket connection to", "net::ERR_")
 
 TELL = Path(__file__).with_name("tell.js")
-HTML_OF = (
-    """(id) => document.querySelector(`.answer[data-generation-id="${id}"] [data-field=prose]`)?.innerHTML"""
-)
+ENDED_HTML_OF = """(id) => {
+  const answer = document.querySelector(`.answer[data-generation-id="${id}"]`);
+  const ended = ["completed", "stopped", "interrupted", "failed"].includes(answer?.dataset.state);
+  return ended ? answer.querySelector("[data-field=prose]").innerHTML : null;
+}"""
 USE_MODEL = "(model) => { document.querySelector('input[name=model]:checked').value = model }"
 
 
@@ -167,14 +169,26 @@ class BrowserViewer:
         """What was streamed is what the server renders."""
 
         async def reload() -> None:
-            before = await self._page.evaluate(HTML_OF, shown.generation_id)
+            before = await self._ended_html(shown)
             await self._load()
-            after = await self._page.evaluate(HTML_OF, shown.generation_id)
+            after = await self._ended_html(shown)
             self._seen.compared += 1
             if before != after:
                 self._complain(f"{shown.generation_id} was shown as {before!r}, and loaded anew as {after!r}")
 
         await self._by_hand(reload)
+
+    async def _ended_html(self, shown: Shown) -> str | None:
+        """A page that was loaded while the answer was written shows its end when it has a line."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while True:
+            html: str | None = await self._page.evaluate(ENDED_HTML_OF, shown.generation_id)
+            if html is not None or time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.2)
+        if html is None:
+            self._complain(f"the end of {shown.generation_id} is not shown\n{await self._history()}")
+        return html
 
     async def settle(self) -> None:
         """Nothing may hang when everything is over and the line is there."""

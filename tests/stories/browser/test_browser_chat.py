@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 
@@ -10,6 +11,7 @@ from asgiref.sync import sync_to_async
 from playwright.async_api import Locator, WebSocketRoute, expect
 
 from conversations.models import Conversation, Generation, Turn
+from tests.chaos.browser_viewer import ENDED_HTML_OF
 from tests.stories.browser.chat import Chat, in_both
 
 pytestmark = [pytest.mark.browser, pytest.mark.story]
@@ -133,6 +135,35 @@ async def test_it_continues_exactly_after_a_reload_in_the_middle(chat: Chat) -> 
     await chat.reload()
     await chat.until("completed")
     assert words(await chat.text()) == words((await stored_generation()).text)
+
+
+async def test_a_page_loaded_before_the_end_shows_it_as_soon_as_it_has_a_line(chat: Chat) -> None:
+    ready: asyncio.Queue[WebSocketRoute] = asyncio.Queue()
+
+    def hold(route: WebSocketRoute) -> None:
+        ready.put_nowait(route)  # open for the page, and nobody at the other end
+
+    def through(route: WebSocketRoute) -> None:
+        route.connect_to_server()
+
+    await chat.ask("Go on", "demo:50-150-20")
+    await expect(chat.prose).to_contain_text(re.compile(r"\w+ \w+ \w+"))
+    await chat.page.route_web_socket("**/ws/**", hold)
+    await chat.reload()
+    async with asyncio.timeout(30):
+        while (generation := await stored_generation()).state != "completed":
+            await asyncio.sleep(0.1)
+    shown = words(await chat.text())
+    assert words(generation.text).startswith(shown)
+    assert len(shown) < len(words(generation.text))
+    # What it shows is not given out for the whole.
+    await expect(chat.answer).to_have_attribute("aria-busy", "true")
+    assert await chat.page.evaluate(ENDED_HTML_OF, str(generation.pk)) is None
+    await chat.page.route_web_socket("**/ws/**", through)
+    await (await ready.get()).close(code=4000)
+    await chat.until("completed")
+    assert words(await chat.text()) == words(generation.text)
+    assert await chat.page.evaluate(ENDED_HTML_OF, str(generation.pk))
 
 
 @in_both

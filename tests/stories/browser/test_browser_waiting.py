@@ -14,16 +14,18 @@ import pytest_asyncio
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.utils import timezone
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, WebSocketRoute, expect
 
 from billing.books import check_books
 from billing.budgets import set_budget
 from billing.models import Hold
 from conversations import turns
+from conversations.admission.gate import Gate
 from conversations.database import in_database
 from conversations.models import Conversation, Generation, State, WaitingReason
 from conversations.queueing import Order
 from tests.conversations.branches_made import long_talk
+from tests.conversations.gates import FAILED, go, make_call
 from tests.stories.browser.chat import Chat
 from tests.stories.browser.conftest import Complaints
 from tests.stories.site import Site, Web
@@ -225,6 +227,69 @@ async def test_it_says_that_the_service_is_down_and_keeps_trying(standing_in: Ch
     await books_balance()
 
 
+@pytest.fixture(scope="module")
+def alone(django_db_setup: None, bundle: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    """A server where nothing stands in for a model, and nothing is tried again."""
+    made = Site(tmp_path_factory.mktemp("site"), FALLBACKS="none", MAX_RETRIES="0")
+    try:
+        yield made.start_web()
+    finally:
+        made.stop()
+        print(made.logs())
+
+
+async def open_breaker(model: str) -> None:
+    """Ten calls of others have failed. It stays open for longer than a story: each takes another model."""
+    gate = Gate()
+    for _ in range(10):
+        await gate.report(await go(gate, make_call("demo", name=model.partition(":")[2])), FAILED)
+    await gate.aclose()
+
+
+async def test_a_question_to_a_model_that_is_left_alone_waits_for_it(chat: Chat) -> None:
+    await open_breaker("demo:50-20-10")
+    await chat.ask("Tell me about rivers", "demo:50-20-10")
+    box = chat.answer.locator(".waitbox[data-reason=outage]")
+    await expect(box.locator(".wait")).to_have_text(re.compile(r"^Service down, trying again in \d+ s$"))
+    await expect(box).to_contain_text(
+        "is not answering. Your question is kept and sent as soon as it recovers."
+    )
+    await shot(chat, "breaker-queue")
+    await box.get_by_role("button", name=re.compile(r"^Use Demo now \(at most \$0\.0\d+\)$")).click()
+    await chat.until("completed")
+    await expect(chat.answer.locator(".notes")).to_contain_text("as you chose")
+    await books_balance()
+
+
+async def test_another_model_answers_for_one_that_is_left_alone(standing_in: Chat) -> None:
+    chat = standing_in
+    await open_breaker("demo:50-20-11")
+    await chat.ask("Tell me about rivers", "demo:50-20-11")
+    await chat.until("completed")
+    note = chat.answer.locator(".notes")
+    await expect(note).to_have_text("Answered by Demo 300-12-20, because Demo 50-20-11 is not answering.")
+    await shot(chat, "breaker-stand-in")
+    await books_balance()
+
+
+async def test_it_says_in_plain_words_that_a_model_is_left_alone(chat: Chat, alone: Web) -> None:
+    await open_breaker("demo:50-20-12")
+    await chat.page.goto(f"http://{alone.address}")
+    await chat.ready()
+    await chat.ask("Tell me about rivers", "demo:50-20-12")
+    await chat.until("failed")
+    trouble = chat.answer.locator(".trouble")
+    await expect(trouble).to_contain_text(
+        "AI is unavailable: the model has failed several times in a row, and is tried again soon."
+    )
+    retry = re.compile(r"^Retry \(at most \$0\.0\d+\)$")
+    await expect(trouble.get_by_role("button")).to_have_text([retry, "Try another model"])
+    await shot(chat, "breaker-plain")
+    await trouble.get_by_role("button", name="Try another model").click()
+    await shot(chat, "breaker-another")
+    await books_balance()
+
+
 async def test_it_continues_what_was_stopped_for_a_price_that_was_shown(chat: Chat) -> None:
     await chat.ask("Tell me", "demo:50-400-10")
     await chat.until("streaming")
@@ -286,6 +351,30 @@ async def test_it_paints_the_first_word_soon_after_it_is_sent_again(standing_in:
     print("sent again to painted, seconds:", [f"{seconds:.2f}" for seconds in took])
     assert all(seconds < 2.0 for seconds in took[1:]), took
     await books_balance()
+
+
+async def test_it_says_that_one_is_offline_and_goes_on_when_the_network_is_back(chat: Chat) -> None:
+    banner = chat.page.locator("[data-field=banner]")
+    await chat.ask("Rivers", "demo:10-8-2")
+    await chat.until("completed")
+    served: list[WebSocketRoute] = []
+
+    def keep(route: WebSocketRoute) -> None:
+        served.append(route)
+        route.connect_to_server()
+
+    await chat.page.route_web_socket("**/ws/**", keep)
+    await chat.reload()
+    await expect(chat.page.locator(".chat[data-connection=open]")).to_be_attached()
+    await chat.page.context.set_offline(True)
+    await served[0].close(code=4000)  # a line that is there outlives the browser's own switch
+    await expect(banner).to_contain_text("You are offline. Nothing is lost")
+    await expect(banner).to_contain_text(re.compile(r"Next try in \d+ s\.|Trying now\."))
+    await expect(banner.get_by_role("button", name="Retry now")).to_be_visible()
+    await shot(chat, "offline")
+    await chat.page.context.set_offline(False)
+    await expect(chat.page.locator(".chat[data-connection=open]")).to_be_attached()
+    await expect(banner).to_be_hidden()
 
 
 async def test_a_summary_that_waits_can_be_stopped(chat: Chat, alice: User) -> None:
