@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
 
+from billing.admin.people import names_of
 from billing.entry_lists import entries_page
 from billing.errors import InvalidAmount
 from billing.models import LedgerEntry
@@ -212,12 +213,13 @@ def _entries_address(bill: ProviderBill, one: Drift) -> str:
 
 
 def entries_table(found: list[LedgerEntry]) -> Table:
+    names = names_of(one.user_id for one in found)
     return Table(
         "entries",
         "Entries",
         [
             ("Written", "time"),
-            ("User", "text"),
+            ("Person", "text"),
             ("Input", "count"),
             ("Output", "count"),
             ("Cost", "text"),
@@ -228,7 +230,7 @@ def entries_table(found: list[LedgerEntry]) -> Table:
         [
             [
                 one.created_at,
-                str(one.user_id),
+                names.get(one.user_id, f"former user {one.user_id}"),
                 one.input_tokens,
                 one.output_tokens,
                 f"${usd(one.cost_nanousd)}" if one.cost_nanousd is not None else "unknown",

@@ -22,6 +22,7 @@ class Cell:
     href: str = ""
     is_number: bool = False
     is_time: bool = False
+    name: str = ""  # of its column, for pages too narrow for a head
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,9 @@ class Table:
                     self.links[number] if not position and self.links else "",
                     kind not in ("text", "time"),
                     kind == "time",
+                    name,
                 )
-                for position, (value, (_, kind)) in enumerate(zip(row, self.columns, strict=True))
+                for position, (value, (name, kind)) in enumerate(zip(row, self.columns, strict=True))
             ]
             for number, row in enumerate(self.rows)
         ]

@@ -12,7 +12,9 @@ from django.http import HttpRequest
 
 from billing import budgets, grants
 from billing.admin.amounts import UNITS, AmountField, show_amount, take_amount
-from billing.admin.people import NamesPeople, names_of, number_of, numbers_like
+from billing.admin.people import number_of, numbers_like
+from billing.admin.percents import PercentsField
+from billing.admin.scopes import NamesScopes
 from billing.amounts import amount_words
 from billing.errors import InvalidAmount
 from billing.models import (
@@ -31,7 +33,6 @@ else:
     _BudgetForm = _GrantForm = forms.ModelForm
 
 HARD_HELP = "Refuses what would go over it. Not ticked: only warns."
-WARNS_HELP = "Percentages at which the person is warned."
 
 _REST = ["hard", "timezone", "thresholds"]
 _KEY_FIELDS = ["scope_kind", "scope_id", "model", "unit", "period"]
@@ -46,6 +47,7 @@ class BudgetForm(_BudgetForm):
     )
     unit = forms.ChoiceField(choices=UNITS)
     limit_units = AmountField()
+    thresholds = PercentsField()
 
     class Meta:
         model = Budget
@@ -53,15 +55,12 @@ class BudgetForm(_BudgetForm):
         labels = {
             "scope_kind": "Limits",
             "timezone": "Time zone",
-            "thresholds": "Warns at, %",
         }
         help_texts = {
             "model": "Such as openai:gpt-4o-mini; empty: all models together.",
             "hard": HARD_HELP,
             "timezone": "Where its days begin.",
-            "thresholds": WARNS_HELP,
         }
-        widgets = {"thresholds": forms.TextInput}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -141,7 +140,7 @@ class UnitFilter(admin.SimpleListFilter):
 
 
 @admin.register(Budget)
-class BudgetAdmin(NamesPeople):
+class BudgetAdmin(NamesScopes):
     form = BudgetForm
     list_display = ["person", "limit", "per", "model", "hard", "source", "timezone", "closed"]
     list_filter = ["scope_kind", UnitFilter, "period", "source"]
@@ -150,16 +149,8 @@ class BudgetAdmin(NamesPeople):
     show_full_result_count = False
     actions = ["close"]
 
-    def person_number(self, row: Budget) -> int | None:
-        return int(row.scope_id) if row.scope_kind in (ScopeKind.USER, ScopeKind.OWN) else None
-
-    @admin.display(description="limits", ordering="scope_id")
-    def person(self, row: Budget) -> str:
-        if self.person_number(row) is None:
-            return f"{row.get_scope_kind_display()} {row.scope_id}".strip()
-        own = " (own limit)" if row.scope_kind == ScopeKind.OWN else ""
-        name = getattr(row, "person_name", None) or names_of([int(row.scope_id)]).get(int(row.scope_id))
-        return f"{name or f'user {row.scope_id}'}{own}"
+    def budget_of(self, row: Budget) -> Budget:
+        return row
 
     @admin.display(description="to", ordering="limit_units")
     def limit(self, row: Budget) -> str:

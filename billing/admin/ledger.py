@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
@@ -14,10 +15,22 @@ from django.utils import timezone
 from billing import entries
 from billing.admin.base import FactAdmin
 from billing.admin.people import NamesPeople
+from billing.admin.scopes import NamesScopes, bucket_amount
 from billing.amounts import amount_words
 from billing.errors import InvalidAmount
 from billing.literals import Literal, literals
-from billing.models import Bucket, BudgetEvent, EntryKind, Hold, HoldLine, HoldState, LedgerEntry, Posting
+from billing.models import (
+    Bucket,
+    Budget,
+    BudgetEvent,
+    EntryKind,
+    Hold,
+    HoldLine,
+    HoldState,
+    LedgerEntry,
+    Period,
+    Posting,
+)
 from billing.receipts import usd
 
 _Ordering = list[str | Combinable] | tuple[str | Combinable, ...]
@@ -140,24 +153,71 @@ class HoldAdmin(NamesPeople, FactAdmin):
 
 
 @admin.register(Bucket)
-class BucketAdmin(FactAdmin):
-    list_display = ["id", "budget", "period_start", "period_end", "limit_units", "posted", "held", "slack"]
+class BucketAdmin(NamesScopes, FactAdmin):
+    list_display = ["id", "person", "of_model", "period", "limit", "used", "held_now", "over"]
+    list_display_links = ["id", "person"]
     list_select_related = ["budget"]
     ordering = ["-id"]
     search_help_text = "The number of a bucket or of its budget."
     search_numbers = ("id", "budget_id")
     readonly_fields = ["last_postings"]
 
+    @admin.display(description="model")
+    def of_model(self, bucket: Bucket) -> str:
+        return bucket.budget.model or "all"
+
+    @admin.display(description="period")
+    def period(self, bucket: Bucket) -> str:
+        start = bucket.period_start.astimezone(ZoneInfo(bucket.timezone))
+        return {
+            Period.NONE: "in total",
+            Period.DAY: f"{start:%Y-%m-%d}",
+            Period.WEEK: f"week from {start:%Y-%m-%d}",
+            Period.MONTH: f"{start:%B %Y}",
+        }[Period(bucket.budget.period)]
+
+    @admin.display(description="limit")
+    def limit(self, bucket: Bucket) -> str:
+        return bucket_amount(bucket, bucket.limit_units)
+
+    @admin.display(description="used", ordering="posted")
+    def used(self, bucket: Bucket) -> str:
+        return bucket_amount(bucket, bucket.posted)
+
+    @admin.display(description="held")
+    def held_now(self, bucket: Bucket) -> str:
+        return bucket_amount(bucket, bucket.held) if bucket.held else ""
+
+    @admin.display(description="over the hold")
+    def over(self, bucket: Bucket) -> str:
+        return bucket_amount(bucket, bucket.slack) if bucket.slack else ""
+
     @admin.display(description="last postings")
     def last_postings(self, bucket: Bucket) -> str:
         found = Posting.objects.filter(bucket=bucket).order_by("-entry_id")[:20]
-        return "; ".join(f"{posting.amount:,} by {posting.entry_id}" for posting in found)
+        return "; ".join(f"{bucket_amount(bucket, one.amount)} by {one.entry_id}" for one in found)
 
 
 @admin.register(BudgetEvent)
-class BudgetEventAdmin(FactAdmin):
-    list_display = ["created_at", "kind", "bucket", "posted", "limit_units", "notified_at"]
+class BudgetEventAdmin(NamesScopes, FactAdmin):
+    list_display = ["created_at", "what", "person", "used", "limit", "notified_at"]
+    list_display_links = ["created_at", "what"]
     ordering = ["-id"]
-    list_select_related = ["bucket"]
+    list_select_related = ["bucket__budget"]
     search_help_text = "The number of a bucket."
     search_numbers = ("bucket_id",)
+
+    def budget_of(self, row: BudgetEvent) -> Budget:
+        return row.bucket.budget
+
+    @admin.display(description="what")
+    def what(self, event: BudgetEvent) -> str:
+        return "first refusal" if event.kind == BudgetEvent.REFUSED else f"{event.kind} % used"
+
+    @admin.display(description="used")
+    def used(self, event: BudgetEvent) -> str:
+        return bucket_amount(event.bucket, event.posted)
+
+    @admin.display(description="limit")
+    def limit(self, event: BudgetEvent) -> str:
+        return bucket_amount(event.bucket, event.limit_units)

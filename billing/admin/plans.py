@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from billing import accounts, plans
 from billing.admin.amounts import UNITS, AmountField, show_amount, take_amount
 from billing.admin.people import NamesPeople, PersonField, numbers_like
+from billing.admin.percents import PercentsField
 from billing.errors import InvalidAmount
 from billing.models import (
     Account,
@@ -37,12 +38,11 @@ else:
 class PlanBudgetForm(_PlanBudgetForm):
     unit = forms.ChoiceField(choices=UNITS)
     limit_units = AmountField()
+    thresholds = PercentsField()
 
     class Meta:
         model = PlanBudget
         fields = ["unit", "limit_units", "period", "model", "hard", "thresholds"]
-        labels = {"thresholds": "Warns at, %"}
-        widgets = {"thresholds": forms.TextInput}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -11,7 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing import accounts
-from billing.models import Account, BillingGroup, Budget, Grant, LedgerEntry, Plan, PriceVersion
+from billing.accounts import join_group
+from billing.budgets import set_budget
+from billing.models import Account, BillingGroup, Bucket, Budget, Grant, LedgerEntry, Plan, PriceVersion
 from tests.billing import play
 
 pytestmark = pytest.mark.django_db
@@ -148,7 +150,7 @@ def budget_form(**changes: Any) -> dict[str, Any]:
         "limit_units": "700",
         "hard": "on",
         "timezone": "UTC",
-        "thresholds": "[50, 100]",
+        "thresholds": "100 %, 50",
     }
     return {**values, **changes}
 
@@ -164,7 +166,8 @@ def test_a_budget_is_set_by_its_verb(admin: Client) -> None:
         None,
     )
     assert play.user_bucket().limit_units == 700
-    send(admin, f"budget/{budget.pk}/change/", limit_units="650", timezone="Asia/Tokyo", thresholds="[75]")
+    assert 'value="50, 100"' in page(admin, f"budget/{budget.pk}/change/")
+    send(admin, f"budget/{budget.pk}/change/", limit_units="650", timezone="Asia/Tokyo", thresholds="75")
     budget.refresh_from_db()
     assert (budget.limit_units, budget.hard, budget.timezone) == (650, False, "Asia/Tokyo")
     assert play.user_bucket().limit_units == 650
@@ -185,8 +188,12 @@ def test_a_budget_is_set_by_its_verb(admin: Client) -> None:
         ({"scope_kind": "everyone"}, "names nobody"),
         ({"scope_kind": "group", "scope_id": "99"}, "no billing group 99"),
         ({"scope_kind": "conversation", "scope_id": "c"}, "not a conversation"),
-        ({"thresholds": "[0]"}, "percentages"),
-        ({"thresholds": "7"}, "percentages"),
+        ({"thresholds": "0"}, "percentages from 1 to 100"),
+        ({"thresholds": "75, 101"}, "percentages from 1 to 100"),
+        ({"thresholds": "[75]"}, "percentages from 1 to 100"),
+        ({"thresholds": "seventy"}, "percentages from 1 to 100"),
+        ({"thresholds": ", %"}, "percentages from 1 to 100"),
+        ({"thresholds": ""}, "required"),
         ({"limit_units": "NaN"}, "cannot be a limit"),
         ({"limit_units": "many"}, "a limit is a number"),
         ({"limit_units": "0.5"}, "tokens are whole"),
@@ -218,9 +225,35 @@ def test_a_budget_is_set_by_name_and_in_dollars(admin: Client, alice: User) -> N
     assert "alice" in page(admin, "budget/", q="ali")
     assert "$4.50" in page(admin, "budget/")
     assert 'value="4.50"' in page(admin, f"budget/{budget.pk}/change/")
-    send(admin, f"budget/{budget.pk}/change/", limit_units="6", timezone="UTC", thresholds="[75]")
+    send(admin, f"budget/{budget.pk}/change/", limit_units="6", timezone="UTC", thresholds="75")
     budget.refresh_from_db()
     assert budget.limit_units == 6_000_000_000
+
+
+def test_periods_and_warnings_stand_with_names_and_amounts(admin: Client, alice: User) -> None:
+    team = BillingGroup.objects.create(name="Research team")
+    join_group(user_id=alice.pk, group=team)
+    set_budget(scope="user", scope_id=alice.pk, unit="nanousd", limit_units=4_500_000_000, period="none")
+    set_budget(scope="group", scope_id=team.pk, unit="tokens", limit_units=5_000, period="month")
+    set_budget(scope="own", scope_id=alice.pk, unit="tokens", limit_units=4_000, period="week")
+    play.price()
+    play.spend(alice.pk, tokens=4_000, now=timezone.now())
+    shown = page(admin, "bucket/")
+    for words in (
+        "alice",
+        "alice (own limit)",
+        "group Research team",
+        "$4.50",
+        "5,000 tokens",
+        "4,000 tokens",
+    ):
+        assert words in shown
+    assert "4500000000" not in shown
+    shown = page(admin, "budgetevent/")
+    assert "100 % used" in shown
+    assert "alice (own limit)" in shown
+    own = Bucket.objects.get(budget__scope_kind="own")
+    assert "4,000 tokens by" in page(admin, f"bucket/{own.pk}/change/")
 
 
 def test_people_stand_in_accounts_groups_and_entries_by_name(admin: Client, alice: User) -> None:
@@ -281,7 +314,7 @@ def test_a_changed_plan_reaches_its_users(admin: Client) -> None:
             "budgets-0-period": "day",
             "budgets-0-limit_units": "60000",
             "budgets-0-hard": "on",
-            "budgets-0-thresholds": "[75, 90, 100]",
+            "budgets-0-thresholds": "75, 90, 100",
         },
     )
     assert "now hold for its 1 person" in answer

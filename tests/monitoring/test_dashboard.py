@@ -161,6 +161,12 @@ def test_it_narrows_to_one_person(operator: Client, usage: None, alice: User) ->
     assert sum(int(row["tokens"]) for row in rows) == mine
 
 
+def test_it_says_what_is_not_narrowed(operator: Client, usage: None, alice: User) -> None:
+    words = "Of the whole site"
+    assert words not in operator.get(PAGE).content.decode()
+    assert words in operator.get(PAGE, {"user": alice.pk}).content.decode()
+
+
 def test_it_shows_nothing_that_people_wrote(operator: Client, usage: None) -> None:
     for query in ("", "group_by=user", "group_by=kind"):
         assert SECRET not in operator.get(f"{PAGE}?{query}").content.decode()
