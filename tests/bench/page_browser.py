@@ -112,7 +112,7 @@ class Reader:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    program = find_chromium()
+    program = find_chromium(whole=True)
     if program is None:
         raise SystemExit("No Chromium was found: set CHROMIUM to one.")
     with sync_playwright() as playwright:

@@ -15,7 +15,7 @@ VERSION = "13.5.0"
 
 def lighthouse(address: str, session: str, folder: Path) -> dict[str, float]:
     """Scores of 0 to 100 by category, for a phone on a slow line, signed in by the session's cookie."""
-    node, program = find_node(), find_chromium()
+    node, program = find_node(), find_chromium(whole=True)
     assert node is not None
     assert program is not None
     script = folder / "node_modules" / "lighthouse" / "cli" / "index.js"

@@ -359,6 +359,7 @@ def _longest(unit: str, price: ModelPrice | None, input_tokens: int, wanted: int
 
 # In parts, because no single test may take longer than five minutes; 2,000 examples in all.
 @pytest.mark.django_db
+@pytest.mark.no_cover
 @pytest.mark.parametrize("part", range(20 if LONG else 1))
 def test_the_ledger_agrees_with_its_model(part: int) -> None:
     shape = settings(

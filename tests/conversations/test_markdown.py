@@ -42,6 +42,7 @@ def in_browser_renderer(texts: list[str]) -> list[str]:
 
 
 @needs_corpora
+@pytest.mark.no_cover
 def test_it_renders_every_text_of_the_corpora_byte_for_byte_as_the_browser_does() -> None:
     texts = [*corpus_texts(), *hostile_texts(), ANSWER]
     browser = in_browser_renderer(texts)
@@ -185,6 +186,7 @@ SANITISED_TAGS = (
 
 
 @needs_corpora
+@pytest.mark.no_cover
 def test_it_makes_no_element_of_hostile_text_that_could_do_harm() -> None:
     attributes = {"aria-label", "class", "href", "rel", "role", "start", "tabindex", "target", "title"}
     for text in [*hostile_texts(), *exfiltration_texts()]:

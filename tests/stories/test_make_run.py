@@ -115,14 +115,14 @@ def test_it_starts_serves_and_stops_without_leaving_a_process(
 def test_it_prints_the_first_password_once_and_keeps_the_data(
     tmp_path: Path, sites: list[LaunchedSite]
 ) -> None:
-    first = LaunchedSite(tmp_path)
+    first = LaunchedSite(tmp_path, measured=False)
     sites.append(first)
     address = first.wait_until_ready()
     password = first.wait_for(r"Sign in as admin with the password (\S+)")[1]
     assert "/login" not in sign_in(address, "admin", password)
     assert first.stop() == 0
 
-    second = LaunchedSite(tmp_path)
+    second = LaunchedSite(tmp_path, measured=False)
     sites.append(second)
     address = second.wait_until_ready()
     assert password not in second.output
@@ -180,7 +180,7 @@ def test_it_leaves_no_process_when_the_launcher_is_killed(folder: Path, sites: l
 
 
 def test_it_stops_when_make_is_killed(folder: Path, sites: list[LaunchedSite]) -> None:
-    site = LaunchedSite(folder, command=MAKE_RUN)
+    site = LaunchedSite(folder, command=MAKE_RUN, measured=False)
     sites.append(site)
     site.wait_until_ready()
     site.process.kill()
@@ -270,7 +270,7 @@ def test_it_stops_on_sigterm_and_during_the_start(
     assert first.process.wait(60) == 0
     assert first.wait_until_gone() == []
 
-    starting = LaunchedSite(tmp_path / "b")
+    starting = LaunchedSite(tmp_path / "b", measured=False)
     sites.append(starting)
     while starting.process.poll() is None and not (tmp_path / "b" / "redis_url").exists():
         os.sched_yield()
@@ -301,7 +301,7 @@ def test_it_says_when_no_valkey_or_redis_is_there(tmp_path: Path, sites: list[La
 
 
 def test_it_uses_the_redis_that_is_named(folder: Path, sites: list[LaunchedSite], redis_url: str) -> None:
-    site = LaunchedSite(folder, REDIS_URL=redis_url)
+    site = LaunchedSite(folder, measured=False, REDIS_URL=redis_url)
     sites.append(site)
     address = site.wait_until_ready()
     assert not (folder / "valkey").exists()
