@@ -31,6 +31,9 @@ from conversations.waiting_events import waiting_event
 from llm.errors import UnknownModel
 from llm.profiles import Profile, default_model_id, get_profile, list_profiles
 
+# What a page begins with: the reader is at its end, and every turn costs a phone some of its first second.
+TURNS_AT_FIRST = 25
+# What is loaded at once when more is asked for.
 TURNS_SHOWN = 50
 # A link to one message shows everything from there on, with a little of what came before.
 TURNS_ABOVE_LINK = 4
@@ -263,7 +266,7 @@ def page_context(
     """
     turns = []
     if conversation is not None and (before is None or before.parent is not None):
-        last = TURNS_SHOWN
+        last = TURNS_SHOWN if before else TURNS_AT_FIRST
         if linked is not None and conversation.head_turn is not None:
             back = conversation.head_turn.depth - linked.depth + 1 + TURNS_ABOVE_LINK
             last = min(max(last, back), TURNS_LINKED)

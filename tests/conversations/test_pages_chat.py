@@ -196,7 +196,7 @@ def test_it_reads_a_long_conversation_with_few_queries(
     with django_assert_max_num_queries(20):
         page = body(browser, f"/c/{conversation.pk}/")
     assert "answer 59" in page
-    assert page.count('class="turn settled"') == 50
+    assert page.count('class="turn settled"') == 25
 
 
 @pytest.mark.parametrize(

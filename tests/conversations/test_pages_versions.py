@@ -156,7 +156,10 @@ def test_it_pages_back_without_scripts(browser: Client, chat: Conversation) -> N
     for number in range(52):
         turns.append(ask(chat, f"question {number};", turns[-1] if turns else None))
     page = browser.get(f"/c/{chat.pk}/").content.decode()
-    assert f'href="?before={turns[2].turn_id}"' in page
+    assert f'href="?before={turns[27].turn_id}"' in page
+    older = browser.get(f"/c/{chat.pk}/", {"before": str(turns[27].turn_id)}).content.decode()
+    assert "question 26;" in older
+    assert "question 27;" not in older
     older = browser.get(f"/c/{chat.pk}/", {"before": str(turns[2].turn_id)}).content.decode()
     assert "question 0;" in older
     assert "question 1;" in older

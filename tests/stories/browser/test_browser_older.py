@@ -61,13 +61,13 @@ async def test_it_loads_what_is_older_and_keeps_the_place(chat: Chat, alice: Use
     await chat.page.goto(chat.base + await long_conversation(alice, 120))
     await chat.ready()
     turns = chat.page.locator(".thread .turn")
-    await expect(turns).to_have_count(50)
+    await expect(turns).to_have_count(25)
     await expect(turns.last).to_contain_text("Answer 119")
-    first = chat.page.locator(".turn", has_text="Question 70").first
+    first = chat.page.locator(".turn", has_text="Question 95").first
     await first.scroll_into_view_if_needed()
-    await expect(turns).to_have_count(100)
-    await expect(turns.first).to_contain_text("Question 20")
-    await expect(turns.first.locator(".prose strong")).to_have_text("20")
+    await expect(turns).to_have_count(75)
+    await expect(turns.first).to_contain_text("Question 45")
+    await expect(turns.first.locator(".prose strong")).to_have_text("45")
     await expect(first).to_be_in_viewport()
     await chat.page.locator("[data-field=older]").scroll_into_view_if_needed()
     await expect(turns).to_have_count(120)
