@@ -166,6 +166,7 @@ class SetPassword(_SetPasswordForm):
         self.label_suffix = ""
         self.fields["new_password1"].help_text = STRENGTH_HELP
         self.fields["new_password2"].label = "New password again"
+        self.fields["new_password2"].help_text = ""
         self.fields["new_password1"].widget.attrs["autofocus"] = True
 
 
