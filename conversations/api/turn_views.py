@@ -45,7 +45,7 @@ class StopView(RestView):
         responses={
             200: MessageSerializer,
             202: MessageSerializer,
-            **problems("csrf_failed", "not_found"),
+            **problems("malformed", "csrf_failed", "not_found"),
         },
     )
     async def post(self, request: Request, turn_id: uuid.UUID) -> Response:
@@ -93,7 +93,10 @@ class ScheduleView(RestView):
         tags=TAGS,
         parameters=[AnswerQuery],
         request=None,
-        responses={202: MessageSerializer, **problems("csrf_failed", "not_found", "not_waiting")},
+        responses={
+            202: MessageSerializer,
+            **problems("malformed", "csrf_failed", "not_found", "not_waiting"),
+        },
     )
     async def post(self, request: Request, turn_id: uuid.UUID) -> Response:
         """Send a waiting answer when the provider takes it. Nothing is held until then."""
