@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from structlog.contextvars import bind_contextvars, clear_contextvars
 from uuid_utils import uuid7
 
@@ -42,3 +43,26 @@ class RequestIdMiddleware:
         if not response.has_header("Cache-Control") and not request.path.startswith("/static/"):
             response["Cache-Control"] = "no-store, private"
         return response
+
+
+class MethodPageMiddleware:
+    """Gives a page to people who open the address of a form, as after signing in anew.
+
+    Django's own 405 is blank.
+    """
+
+    async_capable = True
+    sync_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponse]]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = await self.get_response(request)
+        if response.status_code != 405 or response.content or not request.accepts("text/html"):
+            return response
+        page = await sync_to_async(render)(request, "405.html", status=405)
+        page["Allow"] = response["Allow"]
+        return page

@@ -83,6 +83,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "chatsite.middleware.MethodPageMiddleware",
 ]
 
 ROOT_URLCONF = "chatsite.urls"

@@ -80,7 +80,7 @@ This is a scripted answer of the demo model. A real model would go into your wor
 THANKS = "You are welcome! Ask me for *code* or a *table* if you want to see more.\n"
 
 SCRIPT: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\b(table|compare|comparison|versus|vs)\b"), TABLE),
+    (re.compile(r"\b((?<!hash )table|compare|comparison|versus|vs)\b"), TABLE),
     (re.compile(r"\b(code|function|program|script|python|javascript|sql|regex|bug)\b|```"), CODE),
     (re.compile(r"^\W*(hi|hello|hey|good (morning|evening|day)|who are you|help)\b"), GREETING),
     (re.compile(r"\b(thanks|thank you|cheers)\b"), THANKS),

@@ -63,7 +63,10 @@ export class Meter {
     const cost = this.costKnown ? money((this.costNanousd / 1e9).toFixed(9)) : "";
     const text = [tokens(this.tokens), cost].filter(Boolean).join(" · ");
     this.total.textContent = text;
-    if (!this.root.dataset.key) this.figure.textContent = text;
+    if (!this.root.dataset.key) {
+      this.figure.textContent = text;
+      this.#shorten(cost || tokens(this.tokens));
+    }
     const beside = this.root.querySelector("[data-field=total-beside]");
     if (beside) beside.textContent = [`${tokens(this.tokens)} here`, cost].filter(Boolean).join(", ");
   }
@@ -93,8 +96,13 @@ export class Meter {
     this.figure.textContent = row.querySelector("[data-field=budget-text]")?.textContent ?? "";
     const word = this.root.querySelector("summary .level-word");
     if (word) word.textContent = row.querySelector(".level-word")?.textContent ?? "";
+    this.#shorten(`${Math.floor(Number(row.dataset.percent))} %`);
+  }
+
+  /** Where there is no room for all of it. @param {string} text */
+  #shorten(text) {
     const short = this.root.querySelector("[data-field=meter-short]");
-    if (short) short.textContent = `${Math.floor(Number(row.dataset.percent))} %`;
+    if (short) short.textContent = text;
   }
 }
 

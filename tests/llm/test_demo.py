@@ -167,6 +167,7 @@ async def test_it_keeps_its_times_however_late_it_is(monkeypatch: pytest.MonkeyP
         ("Hello!", r"\*\*demo model\*\*"),
         ("Write a Python function, please", r"```python\n"),
         ("Compare lists and sets in a table", r"\| --- \|"),
+        ("Explain how a hash table works, with a small example in Python", r"```python\n"),
         ("thanks", r"welcome"),
         ("Why is the sky blue?", r"> Why is the sky blue\?"),
         ("", r"> …"),

@@ -99,7 +99,7 @@ async def browsers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Br
 @pytest.fixture(scope="session")
 def engine(request: pytest.FixtureRequest) -> str:
     """The kind of browser: Chromium, and Firefox where a story is marked to run there too."""
-    return str(getattr(request, "param", __import__("os").environ.get("TRIAL", "chromium")))
+    return str(getattr(request, "param", "chromium"))
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -13,6 +13,7 @@ from playwright.async_api import expect
 from billing.budgets import set_budget
 from conversations.models import Turn
 from tests.stories.browser.chat import Chat
+from tests.usage.making import unlimited
 
 pytestmark = [pytest.mark.browser, pytest.mark.story]
 
@@ -189,3 +190,19 @@ async def test_the_header_goes_over_to_the_budget_that_has_become_the_tightest(
     await expect(figure).to_contain_text("/ 5,000 tokens this week")
     await expect(chat.page.locator(".meter")).to_have_attribute("data-level", "75")
     await expect(chat.page.locator(".meter > summary .level-word")).to_have_text("75 % used")
+
+
+async def test_the_header_of_a_phone_has_the_whole_cost_of_a_chat_without_a_budget(
+    chat: Chat, alice: User
+) -> None:
+    await sync_to_async(unlimited)(alice)
+    await chat.reload()
+    await chat.page.set_viewport_size({"width": 320, "height": 640})
+    await chat.ask("Hello", "demo:10-60-0")
+    await chat.until("completed")
+    shown = chat.page.locator("[data-field=meter-short]")
+    await expect(shown).to_have_text("<$0.0001")
+    await expect(chat.page.locator("[data-field=meter-figure]")).to_be_hidden()
+    await chat.reload()
+    await expect(shown).to_have_text("<$0.0001")
+    assert await shown.evaluate("one => one.scrollWidth <= one.parentElement.clientWidth")
