@@ -70,6 +70,11 @@ class Sums(NamedTuple):
     def total_tokens(self) -> int:
         return self.input_tokens + self.output_tokens
 
+    @property
+    def known_cost_nanousd(self) -> int | None:
+        """None where there were calls and none of them had a price."""
+        return None if 0 < self.calls <= self.unpriced_calls else self.cost_nanousd
+
 
 NOTHING = Sums()
 

@@ -190,7 +190,7 @@ def drift_table(bill: ProviderBill, found: list[Drift]) -> Table:
                 one.input_drift,
                 one.ours.output_tokens,
                 one.output_drift,
-                one.ours.cost_nanousd,
+                one.ours.known_cost_nanousd,
                 one.cost_drift_nanousd,
                 one.percent,
                 one.ours.estimated_calls,

@@ -40,8 +40,8 @@ class Drift:
     ours; None: not billed.
 
     ``model`` "": the bill names one (``provider_model``) that the ledger does not know. ``billed`` None: the
-    bill is silent where the ledger has usage. ``is_partial``: the last day was not over at the import, so
-    the bill need not hold all of it.
+    bill is silent where the ledger has usage. A cost drift is None too where no call of ours had a price.
+    ``is_partial``: the last day was not over at the import, so the bill need not hold all of it.
     """
 
     day: date
@@ -62,7 +62,7 @@ class Drift:
 
     @property
     def cost_drift_nanousd(self) -> int | None:
-        return _less(self.billed.cost_nanousd if self.billed else None, self.ours.cost_nanousd)
+        return _less(self.billed.cost_nanousd if self.billed else None, self.ours.known_cost_nanousd)
 
     @property
     def may_be_estimate(self) -> bool:
@@ -80,8 +80,8 @@ class Drift:
         return None
 
 
-def _less(billed: int | None, ours: int) -> int | None:
-    return None if billed is None else billed - ours
+def _less(billed: int | None, ours: int | None) -> int | None:
+    return None if billed is None or ours is None else billed - ours
 
 
 def _share(part: int, whole: int) -> Decimal:

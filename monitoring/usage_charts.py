@@ -35,8 +35,11 @@ def figures(compared: Comparison, view: View | None) -> list[Figure]:
     now, before = compared.current, compared.previous
     tiles = [
         ("user", _figure("Tokens billed", now.billed.total_tokens, before.billed.total_tokens, "tokens")),
-        ("user", _figure("Cost billed", now.billed.cost_nanousd, before.billed.cost_nanousd, "cost")),
-        ("house", _figure("Borne by the house", now.house.cost_nanousd, before.house.cost_nanousd, "cost")),
+        ("user", _figure("Cost billed", now.billed.known_cost_nanousd, before.billed.cost_nanousd, "cost")),
+        (
+            "house",
+            _figure("Borne by the house", now.house.known_cost_nanousd, before.house.cost_nanousd, "cost"),
+        ),
         ("", _figure("Calls", now.all.calls, before.all.calls, "tokens", detail=_share_text(now.all))),
     ]
     return [replace(one, href=view.entries_link(bearer) if view else "") for bearer, one in tiles]
@@ -49,7 +52,9 @@ def _share_text(sums: Sums) -> str:
     return f"{estimated}, {sums.unpriced_calls:,} without a price" if sums.unpriced_calls else estimated
 
 
-def _figure(label: str, value: int, before: int, measure: str, detail: str = "") -> Figure:
+def _figure(label: str, value: int | None, before: int, measure: str, detail: str = "") -> Figure:
+    if value is None:
+        return Figure(label, "price unknown", "", "", detail)
     percent = change_percent(value, before)
     text = amount_text(value, measure)
     if percent is None:
@@ -89,6 +94,8 @@ def group_shares(table: Table, measure: str) -> list[Share]:
     rows = []
     for number, row in enumerate(table.rows[:TOP_USERS]):
         value = row[column]
+        if value is None:  # what has no price has no share of the costs
+            continue
         assert isinstance(value, int)
         rows.append((str(row[0]), value, table.links[number], amount_text(value, measure)))
     return shares(rows)

@@ -37,9 +37,9 @@ def _sum_cells(row: UsageRow) -> list[object]:
         billed.input_tokens,
         billed.output_tokens,
         billed.total_tokens,
-        billed.cost_nanousd,
+        billed.known_cost_nanousd,
         house.total_tokens,
-        house.cost_nanousd,
+        house.known_cost_nanousd,
     ]
 
 

@@ -52,6 +52,7 @@ def usage_page(user: User, query: Mapping[str, str], *, now: datetime) -> dict[s
         "average": head.per_conversation,
         "here": "usage",
         "average_cost": usd(head.per_conversation.cost_nanousd),
+        "average_known": head.month.current.billed.known_cost_nanousd is not None,
         "average_text": average_text(head.per_conversation),
         "budgets": budget_rows(user_id=user.pk, zone=head.timezone, now=now),
         "compared": compared,

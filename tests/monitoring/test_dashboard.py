@@ -223,6 +223,16 @@ def test_it_shows_what_ran_over_its_hold(operator: Client, alice: User) -> None:
     assert (row["input_of_held_input_percent"], row["output_of_held_output_percent"]) == ("100.0", "108.3")
 
 
+def test_it_knows_no_cost_where_nothing_had_a_price(operator: Client, alice: User) -> None:
+    unlimited(alice)
+    call(alice, conversation_id=uuid.uuid4(), model="nowhere:unpriced")
+    [row] = table(operator, "groups")
+    assert (row["calls"], row["cost_usd"]) == ("1", "")
+    shown = re.sub(r"\s+", " ", operator.get(PAGE, {"measure": "cost"}).content.decode())
+    assert "price unknown" in shown
+    assert "1 without a price" in shown
+
+
 def test_budgets_near_their_limit_are_found_by_an_index(alice: User) -> None:
     """Among periods of a year of days; on PostgreSQL, where plans follow statistics."""
     if connection.vendor != "postgresql":

@@ -19,8 +19,10 @@ from django.test import Client
 from billing import entries
 from billing.errors import InvalidAmount
 from billing.models import LedgerEntry
+from billing.usage_sums import Sums
+from monitoring.bill_sums import BillSum
 from monitoring.models import ProviderBill
-from monitoring.reconciliation import correct_estimate, drift, import_bill
+from monitoring.reconciliation import Drift, correct_estimate, drift, import_bill
 from tests.usage.making import call, unlimited
 
 BILLS = Path(__file__).parent / "bills"
@@ -68,6 +70,14 @@ def test_it_shows_what_the_bill_is_silent_about(calls: list[LedgerEntry]) -> Non
     silent = OPENAI.replace("gpt-4.1-mini-2025-04-14", "gpt-9")
     found = drift(bill_of(silent))
     assert [(one.model, one.billed is None) for one in found] == [(MODEL, True), ("", False), ("", False)]
+
+
+def test_it_knows_no_drift_of_costs_where_no_call_had_a_price() -> None:
+    billed = BillSum(SECOND, SECOND, MODEL, 1, 100, 0, 50, 7_000)
+    found = Drift(
+        SECOND, SECOND, MODEL, MODEL, billed, Sums(calls=1, unpriced_calls=1, input_uncached_tokens=90)
+    )
+    assert (found.cost_drift_nanousd, found.input_drift) == (None, 10)
 
 
 @pytest.mark.django_db

@@ -64,6 +64,12 @@ def test_it_says_what_a_sum_of_money_leaves_out(page: Client, alice: User, chat:
     assert re.search(r"\$0\.\d+ \+ 1 unpriced", text(page))
 
 
+def test_it_knows_no_cost_where_nothing_had_a_price(page: Client, alice: User, chat: Conversation) -> None:
+    call(alice, conversation_id=chat.pk, model="nowhere:unpriced")
+    shown = text(page)
+    assert shown.count('<p class="tile-cost">price unknown</p>') == 4  # three tiles and the average
+
+
 def test_it_names_each_budget_by_its_period(page: Client, alice: User, chat: Conversation) -> None:
     set_budget(scope="user", scope_id=alice.pk, unit="tokens", limit_units=9_000, period="week")
     call(alice, conversation_id=chat.pk)
