@@ -9,9 +9,14 @@ import { liveGeneration } from "./thread.js";
 
 const BLOCKED_AFTER_ATTEMPTS = 3;
 const REASON_TIMEOUT_MS = 10_000;
+// A line that was there may be back before anybody has read that it was lost.
+const BLIP_MS = 1_000;
 // What a person wants of an answer that is there: sent once, when the line is back if need be.
 const WISHES = new Set(["turn.stop", "turn.switch", "turn.schedule"]);
 const NOT_QUESTIONS = new Set(["stream.resume", "turn.stop"]);
+
+/** A browser that says it is online may be wrong; one that says it is not, hardly ever. */
+const isOffline = () => globalThis.navigator?.onLine === false;
 
 /**
  * @typedef {object} Page
@@ -30,6 +35,10 @@ export class Line {
     /** @type {ConversationSocket | null} */
     this.socket = null;
     this.wasConnected = false;
+    /** The person was told that the line is lost. */
+    this.isToldLost = false;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.blip = undefined;
     this.isRefused = false;
     this.isAsking = false;
     /** When the next try is due. @type {number | null} */
@@ -51,6 +60,7 @@ export class Line {
   }
 
   stop() {
+    this.#endBlip();
     this.socket?.stop();
   }
 
@@ -117,6 +127,7 @@ export class Line {
     else if (status === "waiting") this.#waiting();
     else if (status === "connecting") this.tick();
     else if (status === "refused") {
+      this.#endBlip();
       this.isRefused = true;
       this.mark.hidden = false;
       banner.show("You are signed out here. Your text is kept.", "bad", "Sign in", () => location.reload());
@@ -125,11 +136,13 @@ export class Line {
 
   #open() {
     const { banner, say, dispatch } = this.page;
+    this.#endBlip();
     this.mark.hidden = true;
     if (this.isRefused) banner.hide();
     this.isRefused = false;
     if (banner.kind === "connection") banner.hide();
-    if (this.wasConnected) say("Connected again");
+    if (this.isToldLost && this.wasConnected) say("Connected again");
+    this.isToldLost = false;
     this.wasConnected = true;
     for (const frame of this.wishes.values()) this.socket?.send(frame);
     this.wishes.clear();
@@ -137,27 +150,37 @@ export class Line {
   }
 
   #waiting() {
-    const { banner, say } = this.page;
-    this.mark.hidden = false;
     const failures = this.socket?.failures ?? 0;
     if (this.isRefused) {
       this.#findReason(); // tried once more, because somebody looked
       return;
     }
-    banner.show(this.#words(), "connection", "Retry now", () => this.socket?.retryNow());
-    this.tick();
+    if (this.isToldLost || !this.wasConnected || isOffline()) this.#tellLost();
+    else this.blip ??= setTimeout(() => this.#tellLost(), BLIP_MS);
     if (this.isBlocked) this.#sendPlainly();
-    else if (this.wasConnected) say("Connection lost, reconnecting");
-    this.wasConnected = false;
     if (failures > 1) this.#findReason();
   }
 
-  /** Of the banner. A browser that says it is online may be wrong; one that says it is not, hardly ever. */
+  #tellLost() {
+    const { banner, say } = this.page;
+    this.#endBlip();
+    this.mark.hidden = false;
+    banner.show(this.#words(), "connection", "Retry now", () => this.socket?.retryNow());
+    this.tick();
+    if (this.wasConnected && !this.isToldLost) say("Connection lost, reconnecting");
+    this.isToldLost = true;
+  }
+
+  #endBlip() {
+    clearTimeout(this.blip);
+    this.blip = undefined;
+  }
+
+  /** Of the banner. */
   #words() {
-    const isOffline = globalThis.navigator?.onLine === false;
-    if (this.isBlocked && !isOffline) return "No live connection here. Answers come by plain requests.";
+    if (this.isBlocked && !isOffline()) return "No live connection here. Answers come by plain requests.";
     const queued = this.page.thread().turns.at(-1)?.status === "sending" ? " Your question is kept and will be sent." : "";
-    if (isOffline) return `You are offline. Nothing is lost: we connect as soon as the network is back.${queued}`;
+    if (isOffline()) return `You are offline. Nothing is lost: we connect as soon as the network is back.${queued}`;
     return `Connection lost. Nothing is lost: we keep trying.${queued}`;
   }
 

@@ -31,10 +31,12 @@ const real = { WebSocket: globalThis.WebSocket, fetch: globalThis.fetch };
 let line;
 let banner;
 let answer;
+let said;
 
 beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout", "Date"] });
   Wire.all = [];
+  said = [];
   answer = { type: "basic", status: 200 };
   globalThis.location = { protocol: "http:", host: "x" };
   globalThis.WebSocket = Wire;
@@ -56,7 +58,7 @@ beforeEach(() => {
     },
   };
   const page = {
-    root: { dataset: {} }, banner, say: () => {}, dispatch: () => {}, before: () => null,
+    root: { dataset: {} }, banner, say: (text) => said.push(text), dispatch: () => {}, before: () => null,
     thread: () => ({ turns: [], generations: {} }), conversation: { id: "1", url: "/c/1/" },
   };
   line = new Line(page, { hidden: true });
@@ -69,20 +71,46 @@ afterEach(() => {
   mock.timers.reset();
 });
 
+/** The line is lost, and stays so for longer than a blip. */
+function lose() {
+  Wire.all.at(-1).cut();
+  mock.timers.tick(1_000);
+}
+
 test("it counts down, and says when it tries", () => {
   Wire.all[0].open();
-  Wire.all[0].cut();
+  lose();
   assert.match(banner.text, /^Connection lost/);
-  assert.equal(banner.words, "Next try in 1 s.");
-  mock.timers.tick(500);
   assert.equal(banner.words, "Trying now.");
-  Wire.all[1].open();
+  Wire.all[1].cut();
+  assert.equal(banner.words, "Next try in 1 s.");
+  mock.timers.tick(1_000);
+  assert.equal(banner.words, "Trying now.");
+  Wire.all[2].open();
   assert.equal(banner.kind, "");
+  assert.deepEqual(said, ["Connection lost, reconnecting", "Connected again"]);
+});
+
+test("nobody is told of a blip", () => {
+  Wire.all[0].open();
+  Wire.all[0].cut();
+  mock.timers.tick(500);
+  Wire.all[1].open();
+  mock.timers.tick(5_000);
+  assert.equal(banner.text, "");
+  assert.deepEqual(said, []);
+});
+
+test("one who is offline is told at once", () => {
+  Wire.all[0].open();
+  navigator.onLine = false;
+  Wire.all[0].cut();
+  assert.match(banner.text, /^You are offline/);
 });
 
 test("it tells a lost connection from a browser that is offline", () => {
   Wire.all[0].open();
-  Wire.all[0].cut();
+  lose();
   navigator.onLine = false;
   line.tick();
   assert.match(banner.text, /^You are offline/);
