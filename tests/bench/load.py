@@ -125,22 +125,21 @@ def stops(target: Target, shape: Shape, count: int) -> Run:
 
 
 def steady_beside_requests(
-    target: Target, shape: Shape, streams: int, asked: Shape, requests: int, turns: int = 3
+    target: Target, shape: Shape, streams: int, asked: Shape, requests: int, waves: int, turns: int = 3
 ) -> Run:
-    """As :func:`steady`, while ``requests`` programs ask for whole answers over REST, again and again.
+    """As :func:`steady`, while ``requests`` programs ask for ``waves`` whole answers each, one after another.
 
-    They begin within one second when all streams run, and ask for as long as all of them do.
+    They begin within one second when all streams run.
     """
     length_us = shape.duration_us
     starts = [i * length_us // streams for i in range(streams)]
     doors = target.doors(streams + requests)
     plan = _plan(target, shape, starts, turns, doors[:streams])
-    asks = max(1, (turns - 1) * length_us // asked.duration_us)
     plan["requests"] = [
         {
             **door,
             "start_us": length_us + i * 1_000_000 // requests,
-            "turns": [{"model": target.model, "script": asdict(asked.script())} for _ in range(asks)],
+            "turns": [{"model": target.model, "script": asdict(asked.script())} for _ in range(waves)],
         }
         for i, door in enumerate(doors[streams:])
     ]

@@ -1,8 +1,8 @@
 """``make bench-stream``: what the product adds to a stream, beside the floor, in one run.
 
 ``python -m tests.bench.stream [--streams 100] [--tokens 200] [--interval-ms 20] [--mode steady|burst|both]
-[--provider openai|gemini|both] [--rounds 3] [--stops 50] [--requests 50] [--json FILE] [--profile]
-[--floor-only]``
+[--provider openai|gemini|both] [--rounds 3] [--stops 50] [--requests 50] [--waves 1] [--json FILE]
+[--profile] [--floor-only]``
 
 Exit status 1 when a target is missed or the run does not count.
 """
@@ -54,6 +54,7 @@ class Bench:
     rounds: int
     stops: int
     requests: int
+    waves: int
     profile: bool = False
     figures: list[Figures] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
@@ -100,7 +101,9 @@ class Bench:
 
     def request_scenario(self, shape: Shape, target: load.Target) -> None:
         say(f"beside requests: {self.streams} streams, {self.requests} programs that ask over REST")
-        run = load.steady_beside_requests(target, shape, self.streams, REQUEST_SHAPE, self.requests)
+        run = load.steady_beside_requests(
+            target, shape, self.streams, REQUEST_SHAPE, self.requests, self.waves
+        )
         found = figures("openai beside requests", [run])
         self.figures.append(found)
         took = [each.took_us / 1000 for each in run.answered]
@@ -155,7 +158,7 @@ def scenarios(provider: str, mode: str) -> list[str]:
 
 
 def run(given: argparse.Namespace) -> Bench:
-    bench = Bench(given.streams, given.rounds, given.stops, given.requests, given.profile)
+    bench = Bench(given.streams, given.rounds, given.stops, given.requests, given.waves, given.profile)
     with ExitStack() as stack:
         upstream = stack.enter_context(servers.upstream())
         floor = stack.enter_context(servers.floor(upstream.url))
@@ -210,6 +213,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--requests", type=int, default=50, help="programs that ask over REST beside the streams"
     )
+    parser.add_argument("--waves", type=int, default=1, help="answers that each of them asks for, in a row")
     parser.add_argument("--idle-seconds", type=float, default=IDLE_SECONDS)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--profile", action="store_true", help="sample the web process with py-spy")
