@@ -41,6 +41,8 @@ async def test_it_keeps_what_one_thinks_of_an_answer(chat: Chat) -> None:
     await chat.page.clock.install()
     async with chat.page.expect_event("websocket") as opened:
         await chat.reload()
+    # A handshake ends by the clock too.
+    await expect(chat.page.locator(".chat")).to_have_attribute("data-connection", "open")
     async with (await opened.value).expect_event("framesent", lambda payload: "ping" in str(payload)):
         await chat.page.clock.fast_forward(25_000)
     await expect(bad).to_have_attribute("aria-pressed", "true")
