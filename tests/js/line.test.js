@@ -2,30 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
 import { Line } from "../../static/js/line.js";
-
-/** A socket that the test opens and cuts. */
-class Wire {
-  static all = [];
-  static CONNECTING = 0;
-  static OPEN = 1;
-  readyState = 0;
-  constructor() {
-    Wire.all.push(this);
-  }
-  send() {}
-  close() {
-    this.cut(1000);
-  }
-  open() {
-    this.readyState = 1;
-    this.onopen();
-  }
-  cut(code = 1006) {
-    if (this.readyState === 3) return;
-    this.readyState = 3;
-    this.onclose({ code });
-  }
-}
+import { Wire } from "./wire.js";
 
 const real = { WebSocket: globalThis.WebSocket, fetch: globalThis.fetch };
 let line;

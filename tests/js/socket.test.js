@@ -2,37 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
 import { ConversationSocket, backoffMs, connectTimeoutMs } from "../../static/js/socket.js";
-
-/** A line that the test opens, cuts and speaks into. */
-class Line {
-  static lines = [];
-  static CONNECTING = 0;
-  static OPEN = 1;
-  readyState = 0;
-  sent = [];
-  constructor(url) {
-    this.url = url;
-    Line.lines.push(this);
-  }
-  send(text) {
-    this.sent.push(JSON.parse(text));
-  }
-  close() {
-    this.cut(1000);
-  }
-  open() {
-    this.readyState = 1;
-    this.onopen();
-  }
-  cut(code = 1006) {
-    if (this.readyState === 3) return;
-    this.readyState = 3;
-    this.onclose({ code });
-  }
-  say(event) {
-    this.onmessage({ data: JSON.stringify(event) });
-  }
-}
+import { Wire } from "./wire.js";
 
 const real = globalThis.WebSocket;
 let events;
@@ -41,8 +11,8 @@ let socket;
 
 beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout", "Date"] });
-  Line.lines = [];
-  globalThis.WebSocket = Line;
+  Wire.all = [];
+  globalThis.WebSocket = Wire;
   events = [];
   statuses = [];
   socket = new ConversationSocket("ws://x/", {
@@ -67,113 +37,113 @@ test("it waits longer after each failure, with jitter, up to a limit", () => {
 
 test("it keeps a question until the server has spoken about it, and sends it again", () => {
   socket.send({ type: "turn.create", turn_id: "t1", text: "Why?" });
-  assert.equal(Line.lines[0].sent.length, 0);
-  Line.lines[0].open();
-  assert.equal(Line.lines[0].sent.length, 1);
-  Line.lines[0].cut();
+  assert.equal(Wire.all[0].sent.length, 0);
+  Wire.all[0].open();
+  assert.equal(Wire.all[0].sent.length, 1);
+  Wire.all[0].cut();
   mock.timers.tick(1_000);
-  Line.lines[1].open();
-  assert.deepEqual(Line.lines[1].sent, [{ type: "turn.create", turn_id: "t1", text: "Why?" }]);
+  Wire.all[1].open();
+  assert.deepEqual(Wire.all[1].sent, [{ type: "turn.create", turn_id: "t1", text: "Why?" }]);
   socket.settle("t1");
-  Line.lines[1].cut();
+  Wire.all[1].cut();
   mock.timers.tick(1_000);
-  Line.lines[2].open();
-  assert.deepEqual(Line.lines[2].sent, []);
+  Wire.all[2].open();
+  assert.deepEqual(Wire.all[2].sent, []);
 });
 
 test("it does not repeat what is no question", () => {
   socket.send({ type: "turn.stop", turn_id: "t1" });
-  Line.lines[0].open();
-  assert.deepEqual(Line.lines[0].sent, []);
+  Wire.all[0].open();
+  assert.deepEqual(Wire.all[0].sent, []);
 });
 
 test("it asks a silent line and gives it up when nothing comes", () => {
-  Line.lines[0].open();
+  Wire.all[0].open();
   mock.timers.tick(20_000);
-  assert.deepEqual(Line.lines[0].sent, [{ type: "ping" }]);
+  assert.deepEqual(Wire.all[0].sent, [{ type: "ping" }]);
   mock.timers.tick(10_000);
   assert.equal(statuses.at(-1), "waiting");
   mock.timers.tick(1_000);
-  assert.equal(Line.lines.length, 2);
+  assert.equal(Wire.all.length, 2);
 });
 
 test("it takes any word for a sign of life and keeps the pong to itself", () => {
-  Line.lines[0].open();
+  Wire.all[0].open();
   mock.timers.tick(20_000);
-  Line.lines[0].say({ type: "pong" });
+  Wire.all[0].say({ type: "pong" });
   mock.timers.tick(15_000);
   assert.equal(statuses.at(-1), "open");
   assert.deepEqual(events, []);
 });
 
 test("it stops trying when it is signed out", () => {
-  Line.lines[0].open();
-  Line.lines[0].cut(4401);
+  Wire.all[0].open();
+  Wire.all[0].cut(4401);
   mock.timers.tick(60_000);
   assert.equal(statuses.at(-1), "refused");
-  assert.equal(Line.lines.length, 1);
+  assert.equal(Wire.all.length, 1);
 });
 
 test("it does nothing for a line that it has given up", () => {
-  Line.lines[0].open();
-  Line.lines[0].cut();
+  Wire.all[0].open();
+  Wire.all[0].cut();
   mock.timers.tick(1_000);
-  Line.lines[1].open();
-  Line.lines[0].onmessage({ data: '{"type":"delta"}' });
+  Wire.all[1].open();
+  Wire.all[0].onmessage({ data: '{"type":"delta"}' });
   assert.deepEqual(events, []);
 });
 
 test("it sends a question again that the server could not take just now", () => {
-  Line.lines[0].open();
+  Wire.all[0].open();
   const frame = { type: "turn.create", turn_id: "t1", text: "Why?" };
   socket.send(frame);
-  Line.lines[0].say({ type: "error", code: "unavailable", detail: "Not now." });
-  assert.equal(Line.lines[0].sent.length, 1);
+  Wire.all[0].say({ type: "error", code: "unavailable", detail: "Not now." });
+  assert.equal(Wire.all[0].sent.length, 1);
   mock.timers.tick(2_000);
-  assert.deepEqual(Line.lines[0].sent, [frame, frame]);
-  Line.lines[0].say({ type: "error", code: "unavailable", detail: "Not now." });
+  assert.deepEqual(Wire.all[0].sent, [frame, frame]);
+  Wire.all[0].say({ type: "error", code: "unavailable", detail: "Not now." });
   socket.settle("t1");
   mock.timers.tick(2_000);
-  assert.equal(Line.lines[0].sent.length, 2);
+  assert.equal(Wire.all[0].sent.length, 2);
 });
 
 test("it asks at once when the page is shown again after a silence", () => {
-  Line.lines[0].open();
+  Wire.all[0].open();
   mock.timers.tick(4_000);
   socket.onShown();
-  assert.deepEqual(Line.lines[0].sent, []);
+  assert.deepEqual(Wire.all[0].sent, []);
   mock.timers.tick(4_000);
   socket.onShown();
-  assert.deepEqual(Line.lines[0].sent, [{ type: "ping" }]);
+  assert.deepEqual(Wire.all[0].sent, [{ type: "ping" }]);
   mock.timers.tick(10_000);
   assert.equal(statuses.at(-1), "waiting");
 });
 
 test("it tries again at once when the page is shown again without a line", () => {
-  Line.lines[0].open();
+  Wire.all[0].open();
   for (let number = 0; number < 5; number += 1) {
-    Line.lines.at(-1).cut();
+    Wire.all.at(-1).cut();
     mock.timers.tick(15_000);
   }
-  Line.lines.at(-1).cut();
-  const before = Line.lines.length;
+  Wire.all.at(-1).cut();
+  const before = Wire.all.length;
   socket.onShown();
-  assert.equal(Line.lines.length, before + 1);
+  assert.equal(Wire.all.length, before + 1);
   socket.onShown();
-  assert.equal(Line.lines.length, before + 1);
+  assert.equal(Wire.all.length, before + 1);
 });
 
 /** The last line is lost again and again, at once. */
 function loseOften(times) {
   for (let number = 0; number < times; number += 1) {
-    Line.lines.at(-1).cut();
+    Wire.all.at(-1).cut();
     mock.timers.tick(8_000);
   }
 }
 
 test("it never waits longer than eight seconds for the server to be back", () => {
   loseOften(12);
-  assert.equal(Line.lines.length, 13, "each wait was over");
+  assert.equal(Wire.all.length, 13, "each wait was over");
 });
 
 test("it gives up a handshake that nobody answers, later each time, and tries again", () => {
@@ -181,9 +151,9 @@ test("it gives up a handshake that nobody answers, later each time, and tries ag
   assert.deepEqual(statuses, ["connecting"]);
   mock.timers.tick(1);
   assert.equal(statuses.at(-1), "waiting");
-  assert.equal(Line.lines[0].readyState, 3, "it is closed");
+  assert.equal(Wire.all[0].readyState, 3, "it is closed");
   mock.timers.tick(500);
-  assert.equal(Line.lines.length, 2);
+  assert.equal(Wire.all.length, 2);
   mock.timers.tick(15_000);
   assert.equal(statuses.at(-1), "connecting");
   assert.deepEqual([0, 1, 2, 9].map(connectTimeoutMs), [10_000, 20_000, 30_000, 30_000]);
@@ -191,24 +161,24 @@ test("it gives up a handshake that nobody answers, later each time, and tries ag
 
 test("the network is back: it tries at once, and soon again", () => {
   loseOften(6);
-  Line.lines.at(-1).cut();
-  const before = Line.lines.length;
+  Wire.all.at(-1).cut();
+  const before = Wire.all.length;
   socket.onNetwork();
-  assert.equal(Line.lines.length, before + 1);
-  Line.lines.at(-1).cut();
+  assert.equal(Wire.all.length, before + 1);
+  Wire.all.at(-1).cut();
   mock.timers.tick(500);
-  assert.equal(Line.lines.length, before + 2);
+  assert.equal(Wire.all.length, before + 2);
   assert.equal(socket.failures, 8, "what says that sockets are blocked counts on");
 });
 
 test("the network is back: a try that was under way is begun anew, a line that may be dead is asked", () => {
   socket.onNetwork();
-  assert.equal(Line.lines.length, 2);
-  assert.equal(Line.lines[0].readyState, 3);
+  assert.equal(Wire.all.length, 2);
+  assert.equal(Wire.all[0].readyState, 3);
   assert.deepEqual(statuses, ["connecting", "connecting"], "nothing was lost");
-  Line.lines[1].open();
+  Wire.all[1].open();
   socket.onNetwork();
-  assert.deepEqual(Line.lines[1].sent, [{ type: "ping" }]);
+  assert.deepEqual(Wire.all[1].sent, [{ type: "ping" }]);
   mock.timers.tick(5_000);
   assert.equal(statuses.at(-1), "waiting");
 });
@@ -216,56 +186,56 @@ test("the network is back: a try that was under way is begun anew, a line that m
 test("somebody looks while a try hangs: it is begun anew, a fresh one is not", () => {
   mock.timers.tick(1_000);
   socket.onShown();
-  assert.equal(Line.lines.length, 1);
+  assert.equal(Wire.all.length, 1);
   mock.timers.tick(1_000);
   socket.onShown();
-  assert.equal(Line.lines.length, 2);
+  assert.equal(Wire.all.length, 2);
 });
 
 test("a word typed or sent ends a long wait, at most every three seconds", () => {
   loseOften(6);
-  Line.lines.at(-1).cut();
-  const before = Line.lines.length;
+  Wire.all.at(-1).cut();
+  const before = Wire.all.length;
   socket.triedAtMs = Date.now() - 2_999;
   socket.nudge();
-  assert.equal(Line.lines.length, before);
+  assert.equal(Wire.all.length, before);
   mock.timers.tick(1);
   socket.send({ type: "turn.create", turn_id: "t1", text: "Why?" });
-  assert.equal(Line.lines.length, before + 1);
+  assert.equal(Wire.all.length, before + 1);
   socket.nudge();
   mock.timers.tick(3_000);
   socket.nudge();
-  assert.equal(Line.lines.length, before + 1, "one is under way");
-  Line.lines.at(-1).cut(4401);
+  assert.equal(Wire.all.length, before + 1, "one is under way");
+  Wire.all.at(-1).cut(4401);
   mock.timers.tick(3_000);
   socket.nudge();
-  assert.equal(Line.lines.length, before + 1, "it is refused");
+  assert.equal(Wire.all.length, before + 1, "it is refused");
 });
 
 test("to ask again does not give a dead line more time", () => {
-  Line.lines[0].open();
+  Wire.all[0].open();
   mock.timers.tick(6_000);
   for (let second = 0; second < 5; second += 1) {
     socket.onShown();
     mock.timers.tick(1_000);
   }
-  assert.deepEqual(Line.lines[0].sent, [{ type: "ping" }]);
+  assert.deepEqual(Wire.all[0].sent, [{ type: "ping" }]);
   assert.equal(statuses.at(-1), "waiting");
 });
 
 test("a question on a line that was silent for long asks whether it lives", () => {
-  Line.lines[0].open();
+  Wire.all[0].open();
   mock.timers.tick(6_000);
   socket.send({ type: "turn.create", turn_id: "t1", text: "Why?" });
-  assert.deepEqual(Line.lines[0].sent.map(({ type }) => type), ["ping", "turn.create"]);
+  assert.deepEqual(Wire.all[0].sent.map(({ type }) => type), ["ping", "turn.create"]);
   mock.timers.tick(10_000);
   assert.equal(statuses.at(-1), "waiting");
 });
 
 test("a network that is gone is noticed at once, and a false alarm changes nothing", () => {
-  Line.lines[0].open();
+  Wire.all[0].open();
   socket.onOffline();
-  Line.lines[0].say({ type: "pong" });
+  Wire.all[0].say({ type: "pong" });
   mock.timers.tick(2_000);
   assert.equal(statuses.at(-1), "open");
   socket.onOffline();
