@@ -2,7 +2,7 @@
 
 An upsert of whole sums, so any number of processes may roll up at once and as often as they like. A
 record belongs to the hour it ended in; it may be committed a little later than that, so an hour stays
-open for ``OPEN_FOR`` after its end.
+open for ``OPEN_FOR`` after its end, and is summed up again by the first run after that.
 """
 
 # ruff: noqa: S608 - only constants and placeholders are interpolated; every value is a parameter
@@ -86,16 +86,24 @@ def hour_of(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
+def settled_until() -> datetime | None:
+    """Hours that begin before this are rolled up for good; None as long as none has been.
+
+    That an hour has sums says that a run began in it or later. Hours that were still open then begin here.
+    """
+    last_rolled = CallHour.objects.aggregate(last=Max("hour"))["last"]
+    return None if last_rolled is None else hour_of(last_rolled - OPEN_FOR)
+
+
 def roll_up_calls(*, now: datetime | None = None) -> int:
     """Bring the sums of all hours that may have changed up to date. Returns how many hours that were."""
     now = now or timezone.now()
-    last_rolled = CallHour.objects.aggregate(last=Max("hour"))["last"]
-    if last_rolled is None:
+    hour, hours = settled_until(), 0
+    if hour is None:
         first = CallRecord.objects.aggregate(first=Min("ended_at"))["first"]
         if first is None:
             return 0
-        last_rolled = hour_of(first)
-    hour, hours = min(last_rolled, hour_of(now - OPEN_FOR)), 0
+        hour = hour_of(first)
     first_day = hour.astimezone(UTC).date()
     while hour <= now:
         _roll_up_hour(hour)
@@ -118,6 +126,11 @@ def _roll_up_hour(hour: datetime) -> None:
 def prune_calls(*, now: datetime | None = None) -> int:
     """Delete records older than CALL_RECORD_DAYS; their sums stay. Call it after ``roll_up_calls``."""
     before = (now or timezone.now()) - timedelta(days=settings.CALL_RECORD_DAYS)
+    settled = settled_until()
+    if settled is None:
+        return 0
+    # Hours that will be summed up again keep what they are summed up from.
+    before = min(before, settled)
     deleted = 0
     while deleted < PRUNE_LIMIT:
         old = CallRecord.objects.filter(ended_at__lt=before).order_by("ended_at").values("pk")[:PRUNE_CHUNK]

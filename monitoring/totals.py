@@ -11,10 +11,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from django.db.models import Max, Q, Sum
-from django.utils import timezone
+from django.db.models import Q, Sum
 
-from conversations.call_hours import OPEN_FOR, hour_of
+from conversations.call_hours import settled_until
 from conversations.models import CallHour, LatencyHour
 
 Key = tuple[object, ...]
@@ -32,18 +31,18 @@ class Totals:
         self._kept_until: datetime | None = None
         self._lock = threading.Lock()
 
-    def now(self, *, settled_until: datetime) -> Sums:
-        """Sums of all hours, those that begin before ``settled_until`` from memory where they are there."""
+    def now(self, *, settled: datetime | None) -> Sums:
+        """Sums of all hours, those that begin before ``settled`` from memory where they are there."""
         with self._lock:
-            if self._kept_until is None or settled_until > self._kept_until:
-                when = Q(hour__lt=settled_until)
+            if settled is not None and (self._kept_until is None or settled > self._kept_until):
+                when = Q(hour__lt=settled)
                 if self._kept_until is not None:
                     when &= Q(hour__gte=self._kept_until)
                 self._add(self._kept, when)
-                self._kept_until = settled_until
+                self._kept_until = settled
             total = {key: list(values) for key, values in self._kept.items()}
             kept_until = self._kept_until
-        self._add(total, Q(hour__gte=kept_until))
+        self._add(total, Q() if kept_until is None else Q(hour__gte=kept_until))
         return total
 
     def _add(self, sums: Sums, when: Q) -> None:
@@ -52,13 +51,6 @@ class Totals:
             known = sums.setdefault(key, [0] * len(values))
             for index, value in enumerate(values):
                 known[index] += int(value or 0)  # type: ignore[call-overload]  # sums of integers
-
-
-def settled_until(now: datetime | None = None) -> datetime:
-    """Hours that begin before this will not change: they are over, and others have been rolled up since."""
-    last = CallHour.objects.aggregate(last=Max("hour"))["last"]
-    settled = hour_of((now or timezone.now()) - OPEN_FOR)
-    return settled if last is None else min(settled, last)
 
 
 def _read_calls(when: Q) -> Rows:
@@ -83,8 +75,8 @@ class CallTotals:
     def read(self) -> tuple[Sums, dict[Key, dict[int, tuple[int, int]]]]:
         """Sums by (provider, model, purpose, outcome, code), and by (measure, provider, model) the calls and
         milliseconds by bound."""
-        until = settled_until()
+        settled = settled_until()
         histograms: dict[Key, dict[int, tuple[int, int]]] = defaultdict(dict)
-        for (*key, bound), (calls, total_ms) in self._latencies.now(settled_until=until).items():
+        for (*key, bound), (calls, total_ms) in self._latencies.now(settled=settled).items():
             histograms[tuple(key)][int(str(bound))] = (calls, total_ms)
-        return self._calls.now(settled_until=until), histograms
+        return self._calls.now(settled=settled), histograms

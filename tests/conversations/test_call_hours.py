@@ -78,6 +78,14 @@ def test_it_may_run_again_and_takes_in_what_came_late() -> None:
     ]
 
 
+def test_it_takes_in_what_came_late_though_the_next_run_is_hours_away() -> None:
+    call(NOON + timedelta(minutes=61))
+    roll_up_calls(now=NOON + timedelta(minutes=61))
+    call(NOON + timedelta(minutes=59))  # its hour was still open
+    roll_up_calls(now=NOON + 4 * HOUR)
+    assert dict(CallHour.objects.values_list("hour", "calls")) == {NOON: 1, NOON + HOUR: 1}
+
+
 def test_it_catches_up_after_nobody_rolled_up_for_hours() -> None:
     call(NOON)
     roll_up_calls(now=NOON + timedelta(minutes=1))
@@ -123,6 +131,17 @@ def test_it_prunes_old_records_and_keeps_their_sums(settings: Any) -> None:
     roll_up_calls(now=NOON + timedelta(days=3, hours=1))
     assert CallRecord.objects.count() == 1
     assert CallHour.objects.aggregate(n=Sum("calls"))["n"] == 2
+
+
+def test_sums_of_a_silent_site_outlast_the_pruning_of_their_hour(settings: Any) -> None:
+    settings.CALL_RECORD_DAYS = 2
+    for minute in (10, 50):
+        call(NOON + timedelta(minutes=minute))
+    roll_up_calls(now=NOON + HOUR)
+    later = NOON + timedelta(days=2, minutes=30)
+    prune_calls(now=later)
+    roll_up_calls(now=later)
+    assert CallHour.objects.get().calls == 2
 
 
 def test_it_counts_each_call_under_the_smallest_bound_that_holds_it() -> None:

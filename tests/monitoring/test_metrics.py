@@ -73,8 +73,12 @@ def test_calls_and_their_latencies(calls: MakeCalls, now: datetime) -> None:
     assert value(samples, "chatsite_token_interval_seconds_count", **good) == 3
 
 
-def test_totals_never_fall_and_agree_between_old_and_new_processes(calls: MakeCalls, now: datetime) -> None:
+@pytest.mark.parametrize("minute", [0, 5, 30, 59])
+def test_totals_never_fall_and_agree_between_old_and_new_processes(
+    calls: MakeCalls, now: datetime, minute: int
+) -> None:
     """A process that has run for a day tells the same as one that has just started."""
+    now = now.replace(minute=minute)
     old, last = SiteCollector(), 0.0
     name = "chatsite_calls_total"
     start = now - timedelta(hours=30)
