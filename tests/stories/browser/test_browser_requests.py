@@ -31,15 +31,18 @@ class Walk:
         self.page, self.base = page, base
         self.failed: list[str] = []
         self._expected: tuple[str, int] | None = None
+        self._is_leaving = False
         page.on("request", lambda request: self._request(request.url))
         page.on("response", self._response)
-        page.on("requestfailed", lambda request: self.failed.append(f"{request.url}: {request.failure}"))
+        page.on("requestfailed", lambda request: self._request_failed(request.url, request.failure or ""))
         page.on("console", lambda message: self._console(message.type, message.text))
 
     async def to(self, path: str, status: int = 200) -> None:
         """Open a page. A browser asks for its icon by itself only where somebody sees it, so do we."""
         self._expected = (f"{self.base}{path}", status)
+        self._is_leaving = True
         answer = await self.page.goto(f"{self.base}{path}", wait_until="load")
+        self._is_leaving = False
         assert answer is not None
         assert answer.status == status, (path, answer.status)
         icon = await self.page.evaluate(
@@ -55,6 +58,11 @@ class Walk:
     def _request(self, url: str) -> None:
         if not url.startswith((f"{self.base}/", "data:", "blob:", "about:")):
             self.failed.append(f"asked elsewhere: {url}")
+
+    def _request_failed(self, url: str, why: str) -> None:
+        # Who leaves a page does not wait for what it has just asked.
+        if not (self._is_leaving and why in ("net::ERR_ABORTED", "NS_BINDING_ABORTED")):
+            self.failed.append(f"{url}: {why}")
 
     def _response(self, response: Response) -> None:
         if response.status >= 400 and (response.url, response.status) != self._expected:
