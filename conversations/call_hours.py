@@ -98,21 +98,26 @@ def settled_until() -> datetime | None:
 def roll_up_calls(*, now: datetime | None = None) -> int:
     """Bring the sums of all hours that may have changed up to date. Returns how many hours that were."""
     now = now or timezone.now()
-    hour, hours = settled_until(), 0
+    hour, hours = _next_hour(settled_until()), 0
     if hour is None:
-        first = CallRecord.objects.aggregate(first=Min("ended_at"))["first"]
-        if first is None:
-            return 0
-        hour = hour_of(first)
-    first_day = hour.astimezone(UTC).date()
-    while hour <= now:
+        return 0
+    first_day = last_day = hour.astimezone(UTC).date()
+    while hour is not None and hour <= now:
         _roll_up_hour(hour)
-        hour += HOUR
+        last_day = hour.astimezone(UTC).date()
+        hour = _next_hour(hour + HOUR)
         hours += 1
     # Whoever ended between the hours and their day has left the day to the next.
     last_summed = CallDay.objects.aggregate(last=Max("day"))["last"] or first_day
-    roll_up_days(min(first_day, last_summed), now.astimezone(UTC).date())
+    roll_up_days(min(first_day, last_summed), last_day)
     return hours
+
+
+def _next_hour(start: datetime | None) -> datetime | None:
+    """The first hour, from this one on, in which a call ended: silent hours cost nothing."""
+    records = CallRecord.objects.all() if start is None else CallRecord.objects.filter(ended_at__gte=start)
+    first = records.aggregate(first=Min("ended_at"))["first"]
+    return None if first is None else hour_of(first)
 
 
 def _roll_up_hour(hour: datetime) -> None:

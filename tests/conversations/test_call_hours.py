@@ -48,7 +48,7 @@ def random_calls(rng: random.Random, count: int, *, start: datetime, hours: int)
 
 def test_it_sums_exactly_what_the_records_say() -> None:
     random_calls(random.Random(7), 400, start=NOON, hours=5)
-    assert roll_up_calls(now=NOON + 5 * HOUR) == 6
+    assert roll_up_calls(now=NOON + 5 * HOUR) == 5
     sums = CallHour.objects.aggregate(*(Sum(name) for name in ("calls", "retries", "duration_ms")))
     assert sums["calls__sum"] == 400
     assert sums["retries__sum"] == CallRecord.objects.filter(is_retry=True).count()
@@ -93,6 +93,15 @@ def test_it_catches_up_after_nobody_rolled_up_for_hours() -> None:
     call(NOON + 3 * HOUR)
     roll_up_calls(now=NOON + 7 * HOUR)
     assert dict(CallHour.objects.values_list("hour", "calls")) == {NOON: 2, NOON + 3 * HOUR: 1}
+
+
+def test_it_does_nothing_for_hours_in_which_nobody_asked() -> None:
+    call(NOON)
+    roll_up_calls(now=NOON)
+    call(NOON + timedelta(days=40))
+    assert roll_up_calls(now=NOON + timedelta(days=80)) == 2
+    assert roll_up_calls(now=NOON + timedelta(days=120)) == 1
+    assert CallDay.objects.count() == 2
 
 
 def test_days_say_what_their_hours_say(monkeypatch: pytest.MonkeyPatch) -> None:
