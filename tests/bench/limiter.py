@@ -26,7 +26,8 @@ import orjson
 
 from tests.bench.processes import Child, fetch_json
 from tests.bench.product import Product, product
-from tests.stories.client import ENDS, Client
+from tests.listener import ENDS
+from tests.stories.client import Client
 
 MODEL = "openai:50-20-5"
 REFUSED_PERCENT_LIMIT = 0.5

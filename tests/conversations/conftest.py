@@ -24,6 +24,7 @@ from conversations.database import close_database_threads, in_database
 from conversations.models import ApiKey, Conversation, Generation, State, Turn
 from conversations.runtime import shut_down
 from tests.conversations.rest import Rest
+from tests.listener import Listener, frame
 
 EVENT_TIMEOUT_SECONDS = 10
 
@@ -46,16 +47,15 @@ def alice_key(alice: User) -> str:
     return ApiKey.create(user=alice)[1]
 
 
-class Socket:
+class Socket(Listener):
     """A client's end of a WebSocket to the ASGI application of this process."""
 
     def __init__(self, communicator: WebsocketCommunicator) -> None:
+        super().__init__()
         self._communicator = communicator
-        self.events: list[dict[str, Any]] = []
 
     async def send(self, type_: str, **fields: Any) -> None:
-        frame = {key: str(value) if isinstance(value, uuid.UUID) else value for key, value in fields.items()}
-        await self._communicator.send_to(text_data=orjson.dumps({"type": type_, **frame}).decode())
+        await self._communicator.send_to(text_data=frame(type_, **fields))
 
     async def send_raw(self, data: str | bytes) -> None:
         if isinstance(data, bytes):
@@ -68,25 +68,6 @@ class Socket:
         self.events.append(event)
         return event
 
-    async def until(self, *types: str) -> dict[str, Any]:
-        """Receive up to the first event of one of these types, or with one of these beginnings."""
-        while True:
-            event = await self.receive()
-            if event["type"] in types:
-                return event
-
-    async def until_change(self, change: str) -> dict[str, Any]:
-        """Receive up to ``conversation.updated`` of this kind."""
-        while True:
-            event = await self.until("conversation.updated")
-            if event["change"] == change:
-                return event
-
-    async def until_end(self) -> dict[str, Any]:
-        return await self.until(
-            *(f"generation.{end}" for end in ("completed", "stopped", "interrupted", "failed"))
-        )
-
     async def closed_with(self) -> int:
         while True:
             output = await self._communicator.receive_output(EVENT_TIMEOUT_SECONDS)
@@ -95,13 +76,6 @@ class Socket:
 
     async def close(self) -> None:
         await self._communicator.disconnect()
-
-    def deltas(self, generation_id: str) -> list[tuple[int, str]]:
-        return [
-            (event["seq"], event["text"])
-            for event in self.events
-            if event["type"] == "delta" and event["generation_id"] == generation_id
-        ]
 
 
 OpenSocket = Callable[..., Any]
