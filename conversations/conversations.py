@@ -39,9 +39,12 @@ def change_conversation(*, user_id: int, conversation_id: uuid.UUID, changes: Ch
     """Raises NotFound, and Invalid for an unknown model."""
     with transaction.atomic():
         conversation = _lock(conversation_id, user_id)
+        before = conversation.in_list()
         fields = _apply(conversation, changes)
         if fields:
             conversation.save(update_fields=fields)
+        if conversation.in_list() != before:
+            conversation.revise()
     return conversation
 
 

@@ -55,7 +55,9 @@ async def announce_start(started: Started, *, user_id: int) -> None:
     )
     told = [events.conversation_updated(started.conversation_id, "busy", busy=True)]
     if started.title is not None:
-        titled = events.conversation_updated(started.conversation_id, "title", title=started.title)
+        titled = events.conversation_updated(
+            started.conversation_id, "title", title=started.title, listed=True
+        )
         temporary = Conversation.objects.filter(pk=started.conversation_id, temporary=True)
         if await in_database(temporary.exists):
             # A temporary chat is listed nowhere: only those who show it hear of its title.

@@ -18,7 +18,7 @@ from conversations.models import LIVE_STATES, Conversation, Generation
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Another one after every question, every end, and every change in the middle (``revision``).
+    """Another one after every question, every end, and every change that is seldom made (``revision``).
 
     ``head_turn_id``, as clients know it, is the last question of the branch that is shown; ``live_id`` the
     answer that is being written, or waits.

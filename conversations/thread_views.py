@@ -60,6 +60,7 @@ def newer_turns(request: HttpRequest, conversation_id: uuid.UUID) -> HttpRespons
     """The turns of the branch that is shown after the turn ``after``, or all of them where it is empty.
 
     ``whole`` false: the branch does not lead there, or there are too many. Then the page is loaded anew.
+    ``conversation``: how it stands in the list; the first question gives it a title and a place there.
     """
     conversation = own_conversation(request, conversation_id)
     after = request.GET.get("after", "")
@@ -69,14 +70,16 @@ def newer_turns(request: HttpRequest, conversation_id: uuid.UUID) -> HttpRespons
         whole, fresh = after in known, path[known.index(after) + 1 :] if after in known else []
     else:
         whole, fresh = not path or path[0].parent_id is None, path
-    return JsonResponse({"turns": [one.data() for one in answered(fresh)] if whole else [], "whole": whole})
+    turns = [one.data() for one in answered(fresh)] if whole else []
+    return JsonResponse({"turns": turns, "whole": whole, "conversation": conversation.in_list()})
 
 
 @json_door
 @require_GET
 def outline(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """Which turns the shown branch has, the ``last`` ones, with the version that is shown of each answer and
-    how many wordings there are. ``whole``: there are none before them.
+    how many wordings there are. ``whole``: there are none before them. ``conversation``: how it stands in
+    the list.
     """
     conversation = own_conversation(request, conversation_id)
     try:
@@ -94,7 +97,8 @@ def outline(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
         for turn in path
     ]
     whole = not path or path[0].parent_id is None
-    return JsonResponse({"revision": conversation.revision, "turns": turns, "whole": whole})
+    told = {"revision": conversation.revision, "conversation": conversation.in_list()}
+    return JsonResponse({**told, "turns": turns, "whole": whole})
 
 
 @json_door

@@ -15,6 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from billing.budgets import Meter, meters
@@ -158,7 +159,8 @@ def end_title(claim: TitleClaim, end: CallEnd) -> Titled:
         entry = pay(claim, end, now)
         record_attempt(claim, end, State.FAILED if end.error_code else State.COMPLETED, now)
         untouched = Conversation.objects.filter(pk=claim.conversation_id, title_source=Source.FIRST_WORDS)
-        won = bool(title) and untouched.update(title=title, title_source=Source.GENERATED) > 0
+        values = {"title": title, "title_source": Source.GENERATED, "revision": F("revision") + 1}
+        won = bool(title) and untouched.update(**values) > 0
         standing = meters(
             user_id=claim.user_id,
             conversation_id=claim.conversation_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -72,7 +72,8 @@ class Conversation(models.Model):
     head_turn = models.ForeignKey(
         "conversations.Turn", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
-    # Counts what changes the middle of the thread: a version chosen, a question deleted.
+    # Counts what a page cannot see by the last question and answer: a version chosen, a question deleted,
+    # another title, pinned, archived.
     revision = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now)
@@ -86,9 +87,14 @@ class Conversation(models.Model):
         return self.title or f"Conversation {self.id}"
 
     def revise(self) -> None:
-        """The middle of the thread is another now. The row is locked by the caller."""
+        """Something that is seldom changed is another now. The row is locked by the caller."""
         self.revision += 1
         self.save(update_fields=["revision"])
+
+    def in_list(self) -> dict[str, Any]:
+        """How it stands in the list of conversations, as JSON: ``title``, ``pinned``, ``listed``."""
+        listed = not self.temporary and self.archived_at is None and self.head_turn_id is not None
+        return {"title": self.title, "pinned": self.pinned_at is not None, "listed": listed}
 
     def path(self, *, last: int | None = None, head: Turn | None = None) -> list[Turn]:
         """The turns from the root to ``head`` (by default ``head_turn``), each with ``chosen`` loaded.

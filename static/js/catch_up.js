@@ -48,6 +48,9 @@ export class CatchUp {
     // What came meanwhile came in its order.
     if (after !== this.#last()) await this.#load();
     else if (!found.whole) this.reload();
-    else dispatch({ type: "local.newer", turns: found.turns.filter((/** @type {any} */ turn) => !isGone(turn.id)) });
+    else {
+      const turns = found.turns.filter((/** @type {any} */ turn) => !isGone(turn.id));
+      dispatch({ type: "local.newer", turns, conversation: found.conversation });
+    }
   }
 }

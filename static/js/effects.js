@@ -41,6 +41,7 @@ export class Effects {
     } else if (effect.do === "load-turn") versions.load(effect.turnId, effect.isNews);
     else if (effect.do === "catch-up") catchUp.load();
     else if (effect.do === "compare") outline.compare(effect.revision);
+    else if (effect.do === "listed") this.#listed(effect.conversation);
     else if (effect.do === "learned") this.#learned(effect.generationIds);
     else if (effect.do === "branch") {
       if (!versions.switching && thread().turns.at(-1)?.id !== effect.headTurnId) location.reload();
@@ -107,6 +108,13 @@ export class Effects {
     if (!isHere || !conversation.isTemporary) rail.follow(event);
     else if (event.change === "title") title.show(event.title);
     else if (event.change === "deleted") this.gone();
+  }
+
+  /** What was told of it may have got lost. @param {import("./thread.js").InList} told */
+  #listed(told) {
+    const { conversation, rail, title } = this.page;
+    if (told.title && told.title !== title.text) title.show(told.title);
+    if (!conversation.isTemporary) rail.compare(conversation.id, told);
   }
 
   /** The conversation was deleted. */

@@ -29,7 +29,7 @@ export function missed(thread, head) {
   if (turn?.status === "accepted" && !versions.includes(head.generation_id ?? "")) {
     effects.push({ do: "load-turn", turnId: turn.id, isNews: true });
   }
-  // What may differ in the middle is asked for as a whole: it changes seldom.
+  // What else may differ is asked for as a whole: it changes seldom.
   if (head.revision !== undefined) effects.push({ do: "compare", revision: head.revision });
   return { thread: next, effects };
 }

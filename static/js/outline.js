@@ -1,6 +1,6 @@
 // @ts-check
-// Compares the page with the thread as the server has it, where the page may have missed what others changed
-// in the middle: a version chosen, a question deleted.
+// Compares the page with the conversation as the server has it, where the page may have missed what others
+// changed: a version chosen, a question deleted, the title, pinned, archived.
 
 import { request } from "./server.js";
 
@@ -11,7 +11,7 @@ const MORE = 50;
 /**
  * @typedef {object} Page
  * @property {() => string} url of the conversation, with a slash at its end
- * @property {number} revision of the thread that the server rendered
+ * @property {number} revision of the conversation that the server rendered
  * @property {() => import("./thread.js").Thread} thread
  * @property {(event: any) => void} dispatch
  */

@@ -27,6 +27,8 @@ export class Rail {
     this.menu = /** @type {HTMLElement} */ (root.querySelector("#rail-menu"));
     /** The row whose menu is open. @type {HTMLElement | null} */
     this.chosen = null;
+    /** Deleted here, and the server is not told yet. @type {Set<string>} */
+    this.leaving = new Set();
     this.toast = new Toast(this.#part("toast"), {
       onUndone: () => {
         callbacks.say("Undone");
@@ -60,8 +62,11 @@ export class Rail {
   /** An event conversation.updated. @param {any} event */
   follow(event) {
     const id = event.conversation_id;
-    if (event.change === "title") this.setTitle(id, event.title);
-    else if (event.change === "pinned") this.#pin(id, event.pinned);
+    if (event.change === "title") {
+      // Only the first question brings it into the list: what was archived is renamed where it is.
+      if (event.listed) this.compare(id, { title: event.title, listed: true });
+      this.setTitle(id, event.title);
+    } else if (event.change === "pinned") this.#pin(id, event.pinned);
     else if (event.change === "archived") this.#archive(id, event.archived, event.title);
     else if (event.change === "busy") this.#row(id)?.toggleAttribute("data-busy", event.busy);
     else if (event.change === "deleted") {
@@ -70,10 +75,18 @@ export class Rail {
     }
   }
 
+  /** As the server has it, where the list may have missed a change. @param {string} id @param {import("./thread.js").InList} told */
+  compare(id, { title, pinned, listed }) {
+    const row = this.#row(id);
+    if (row && !listed) this.#remove(id);
+    else if (!row && listed && !this.leaving.has(id)) this.#add(id, title);
+    if (row && title && titleOf(row) !== title) this.setTitle(id, title);
+    if (pinned !== undefined) this.#pin(id, pinned);
+  }
+
   /** @param {string} id @param {string} title */
   setTitle(id, title) {
     for (const row of this.root.querySelectorAll(`[data-id="${CSS.escape(id)}"]`)) fill(row, id, title);
-    if (!this.#row(id)) this.#add(id, title);
     if (id === this.callbacks.current()) this.callbacks.onTitle(title);
   }
 
@@ -228,8 +241,10 @@ export class Rail {
   #delete(row, id) {
     const list = row.parentElement;
     row.remove();
+    this.leaving.add(id);
     if (list && this.list.contains(list)) this.#order();
     const back = () => {
+      this.leaving.delete(id);
       if (this.found.contains(list)) list?.append(row);
       else {
         this.list.append(row);

@@ -47,6 +47,8 @@ import { joinContinuation } from "./continuation.js";
  *
  * @typedef {{ id: string, text: string, siblings: string[], versions: string[], generation: any }} TurnData
  *
+ * @typedef {{ title: string, pinned?: boolean, listed: boolean }} InList how it stands in the list of conversations
+ *
  * @typedef {object} Thread
  * @property {Turn[]} turns @property {Record<string, Generation>} generations
  *
@@ -56,7 +58,7 @@ import { joinContinuation } from "./continuation.js";
  *   | { do: "problem", problem: Problem, turnId?: string } | { do: "reload" }
  *   | { do: "edit-refused", turnId: string, text: string, problem: Problem }
  *   | { do: "say", text: string } | { do: "load-turn", turnId: string, isNews?: boolean }
- *   | { do: "catch-up" } | { do: "compare", revision: number } | { do: "learned", generationIds: string[] } | { do: "branch", headTurnId: string }} Effect
+ *   | { do: "catch-up" } | { do: "compare", revision: number } | { do: "listed", conversation: InList } | { do: "learned", generationIds: string[] } | { do: "branch", headTurnId: string }} Effect
  *
  * @typedef {{ thread: Thread, effects: Effect[] }} Step
  */

@@ -43,13 +43,14 @@ export const actions = {
       : learned(patched, generations);
   },
   // What was asked elsewhere, and the page has missed. A question that is on its way stays the last one.
-  "local.newer": (thread, { turns }) => {
+  "local.newer": (thread, { turns, conversation }) => {
     const known = new Set(thread.turns.map((turn) => turn.id));
     const newer = adopted(turns.filter((/** @type {TurnData} */ turn) => !known.has(turn.id)));
-    if (!newer.turns.length) return { thread, effects: [] };
+    if (!newer.turns.length) return { thread, effects: inList(conversation) };
     const sending = thread.turns.findIndex((turn) => turn.status === "sending");
     const all = thread.turns.toSpliced(sending < 0 ? thread.turns.length : sending, 0, ...newer.turns);
-    return learned({ ...thread, turns: all }, newer.generations);
+    const step = learned({ ...thread, turns: all }, newer.generations);
+    return { ...step, effects: [...inList(conversation), ...step.effects] };
   },
   // The branch of another wording, from the question `at` on.
   "local.branch": (thread, { at, turns }) => {
@@ -64,8 +65,11 @@ export const actions = {
     const generations = { ...older.generations, ...thread.generations };
     return { thread: { turns: [...older.turns, ...thread.turns], generations }, effects: [] };
   },
-  // The thread as the server has it, where the page may have missed what changed in the middle.
-  "local.outline": (thread, outline) => compared(thread, outline),
+  // The conversation as the server has it, where the page may have missed what is seldom changed.
+  "local.outline": (thread, outline) => {
+    const step = compared(thread, outline);
+    return { ...step, effects: [...inList(outline.conversation), ...step.effects] };
+  },
   "local.remove": (thread, { turn_ids }) => ({ thread: without(thread, turn_ids), effects: [] }),
   // What was removed is wanted back.
   "local.restore": (thread, { turns, at }) => {
@@ -93,6 +97,9 @@ export const actions = {
     return { thread: next, effects: [resumeFrame(generation)] };
   },
 };
+
+/** @param {import("./thread.js").InList} [conversation] @returns {import("./thread.js").Effect[]} */
+const inList = (conversation) => (conversation ? [{ do: "listed", conversation }] : []);
 
 /**
  * Answers that the page has missed: one is being written perhaps, the others have been paid for.

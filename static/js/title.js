@@ -21,6 +21,10 @@ export class Title {
     });
   }
 
+  get text() {
+    return this.button.textContent?.trim() ?? "";
+  }
+
   /** @param {string} text */
   show(text) {
     (this.button.firstElementChild ?? this.button).textContent = text;

@@ -84,8 +84,10 @@ class Viewer:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._task is not None
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        # A wait that ends at this moment, with the server that is killed as well, swallows it.
+        while not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=1)
 
     async def connected(self) -> None:
         await self._open.wait()

@@ -17,6 +17,7 @@ from pytest_django import DjangoAssertNumQueries
 from conversations import endings, lookout, turns
 from conversations.attempts import Outcome
 from conversations.branches import choose_branch, choose_version
+from conversations.conversations import Changes, change_conversation
 from conversations.database import in_database
 from conversations.lookout import Lookout
 from conversations.models import Conversation, Generation, State, WaitingReason
@@ -144,6 +145,21 @@ def test_a_change_in_the_middle_makes_another_standing(three: list[Conversation]
     removed = standings([chat.pk])[chat.pk]
     assert [one.revision for one in (before, chosen, removed)] == [0, 1, 2]
     assert replace(removed, revision=0) == before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [Changes(title="Rivers"), Changes(pinned=True), Changes(archived=True)],
+    ids=["title", "pinned", "archived"],
+)
+def test_another_place_in_the_list_makes_another_standing(
+    conversation: Conversation, changes: Changes
+) -> None:
+    ask(conversation, "One", "1")
+    change = partial(change_conversation, user_id=conversation.owner_id, conversation_id=conversation.pk)
+    for made in (changes, changes, Changes(model="demo:0-5-0")):
+        change(changes=made)
+        assert standings([conversation.pk])[conversation.pk].revision == 1
 
 
 def test_it_finds_the_answer_that_was_begun_last_wherever_it_is(

@@ -202,6 +202,7 @@ def test_it_counts_the_whole_conversation(alice: User, chat: Conversation) -> No
 def newer(browser: Client, chat: Conversation, after: Turn | None) -> dict[str, Any]:
     params = {"after": str(after.turn_id)} if after else {}
     found: dict[str, Any] = browser.get(f"/c/{chat.pk}/turns/newer/", params).json()
+    assert found.pop("conversation") == Conversation.objects.get(pk=chat.pk).in_list()
     return found
 
 
@@ -210,6 +211,7 @@ def test_it_gives_what_follows_a_turn(browser: Client, chat: Conversation) -> No
     first = ask(chat, "One")
     second = ask(chat, "Two", first)
     third = ask(chat, "Three", second)
+    assert Conversation.objects.get(pk=chat.pk).in_list()["listed"]
     for after, expected in ((None, ["One", "Two", "Three"]), (first, ["Two", "Three"]), (third, [])):
         found = newer(browser, chat, after)
         assert (found["whole"], [turn["text"] for turn in found["turns"]]) == (True, expected)
@@ -239,7 +241,8 @@ def outline(browser: Client, chat: Conversation, last: int | str = 50) -> dict[s
 
 
 def test_it_tells_what_the_branch_is_made_of(browser: Client, chat: Conversation) -> None:
-    assert outline(browser, chat) == {"revision": 0, "turns": [], "whole": True}
+    row = {"title": chat.title, "pinned": False, "listed": False}
+    assert outline(browser, chat) == {"revision": 0, "turns": [], "whole": True, "conversation": row}
     first = ask(chat, "One")
     ask(chat, "Two", first)
     second = ask(chat, "Two in other words", first)
@@ -251,8 +254,9 @@ def test_it_tells_what_the_branch_is_made_of(browser: Client, chat: Conversation
         {"id": str(second.turn_id), "generation_id": str(second.chosen_id), "wordings": 2},
         {"id": str(third.turn_id), "generation_id": str(third.chosen_id), "wordings": 1},
     ]
-    assert outline(browser, chat) == {"revision": 1, "turns": expected, "whole": True}
-    assert outline(browser, chat, 2) == {"revision": 1, "turns": expected[1:], "whole": False}
+    told = {"revision": 1, "conversation": {**row, "listed": True}}
+    assert outline(browser, chat) == {**told, "turns": expected, "whole": True}
+    assert outline(browser, chat, 2) == {**told, "turns": expected[1:], "whole": False}
     for wrong in ("", "many"):
         assert browser.get(f"/c/{chat.pk}/turns/outline/", {"last": wrong}).status_code == 404
 

@@ -57,6 +57,7 @@ async def test_a_model_names_the_conversation_after_its_first_answer(runtime: Ru
     chat = await Conversation.objects.acreate(owner=alice)
     await ask(runtime, alice, chat, "Why is the river so quiet in the morning?")
     assert (chat.title, chat.title_source) == ("Why is the river so quiet", "generated")
+    assert chat.revision == 1
     [entry] = await titles_paid()
     assert entry.bearer == Bearer.USER
     assert not entry.estimated

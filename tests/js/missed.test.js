@@ -122,7 +122,14 @@ test("an answer that continues one whose words are not here is loaded with them"
 // --- What changed in the middle ---------------------------------------------------------
 
 const stands = (id, generation, wordings = 1) => ({ id, generation_id: generation, wordings });
-const outline = (turns, whole = true) => ({ type: "local.outline", turns, whole });
+const LISTED = { title: "Rivers", pinned: false, listed: true };
+const outline = (turns, whole = true) => ({ type: "local.outline", turns, whole, conversation: LISTED });
+/** What it does to the thread; how the conversation stands in the list is compared each time. */
+function compare(event, thread) {
+  const step = play([event], thread);
+  assert.deepEqual(step.effects.shift(), { do: "listed", conversation: event.conversation });
+  return step;
+}
 const load = (id, isNews = false) => ({ do: "load-turn", turnId: id, isNews });
 
 test("it compares the middle where the server counts its changes", () => {
@@ -131,7 +138,7 @@ test("it compares the middle where the server counts its changes", () => {
 });
 
 test("what is as on the page changes nothing", () => {
-  const step = play([outline([stands("t1", "g1"), stands("t2", "g2")])], two);
+  const step = compare(outline([stands("t1", "g1"), stands("t2", "g2")]), two);
   assert.deepEqual([step.thread, step.effects], [two, []]);
 });
 
@@ -149,14 +156,14 @@ test("it takes off what is gone, and only that", () => {
 test("it loads the answer of which another version is shown, and the question with other wordings", () => {
   const versions = { type: "local.version", turn: told("t1", "g1", { versions: ["g0", "g1"] }) };
   const { thread } = play([versions], two);
-  assert.deepEqual(play([outline([stands("t1", "g0"), stands("t2", "g2")])], thread).effects, [load("t1")]);
-  assert.deepEqual(play([outline([stands("t1", "g8"), stands("t2", "g2")])], thread).effects, [load("t1", true)]);
-  assert.deepEqual(play([outline([stands("t1", "g1"), stands("t2", "g2", 2)])], thread).effects, [load("t2")]);
+  assert.deepEqual(compare(outline([stands("t1", "g0"), stands("t2", "g2")]), thread).effects, [load("t1")]);
+  assert.deepEqual(compare(outline([stands("t1", "g8"), stands("t2", "g2")]), thread).effects, [load("t1", true)]);
+  assert.deepEqual(compare(outline([stands("t1", "g1"), stands("t2", "g2", 2)]), thread).effects, [load("t2")]);
 });
 
 test("what is being written here is ahead of any outline", () => {
   const live = play([{ type: "local.newer", turns: [told("t3", "g3", { state: "streaming" })] }], two).thread;
-  const step = play([outline([stands("t1", "g1"), stands("t2", "g2")])], live);
+  const step = compare(outline([stands("t1", "g1"), stands("t2", "g2")]), live);
   assert.deepEqual([step.thread, step.effects], [live, []]);
 });
 
@@ -170,7 +177,7 @@ function catchUp(answers, values = {}) {
   const done = [];
   globalThis.fetch = async (url) => {
     asked.push(url);
-    return Response.json(answers.shift());
+    return Response.json({ conversation: LISTED, ...answers.shift() });
   };
   const page = { thread: two };
   const made = new CatchUp({
@@ -184,7 +191,9 @@ test("it loads what follows the last question that the server has", async () => 
   const { made, asked, done } = catchUp([{ turns: [told("t3", "g3")], whole: true }]);
   await Promise.all([made.load(), made.load()]);
   assert.deepEqual(asked, ["/c/1/turns/newer/?after=t2"]);
-  assert.deepEqual(done, [{ type: "local.newer", turns: [told("t3", "g3")] }]);
+  assert.deepEqual(done, [{ type: "local.newer", turns: [told("t3", "g3")], conversation: LISTED }]);
+  const { effects } = play(done, two);
+  assert.deepEqual(effects[0], { do: "listed", conversation: LISTED }, "its first question gave it a title");
 });
 
 test("it loads the page anew only where the branch is another", async () => {
@@ -202,13 +211,13 @@ test("it asks again when the page has moved on meanwhile", async () => {
   page.thread = play([{ type: "local.newer", turns: [told("t3", "g3")] }], two).thread;
   await loading;
   assert.deepEqual(asked.map((url) => url.slice(-2)), ["t2", "t3"]);
-  assert.deepEqual(done, [{ type: "local.newer", turns: [] }]);
+  assert.deepEqual(done, [{ type: "local.newer", turns: [], conversation: LISTED }]);
 });
 
 test("what was deleted here does not come back", async () => {
   const { made, done } = catchUp([{ turns: [told("t3", "g3")], whole: true }], { isGone: (id) => id === "t3" });
   await made.load();
-  assert.deepEqual(done, [{ type: "local.newer", turns: [] }]);
+  assert.deepEqual(done, [{ type: "local.newer", turns: [], conversation: LISTED }]);
 });
 
 test("it asks again where it got no answer, and not where it was refused", async (context) => {

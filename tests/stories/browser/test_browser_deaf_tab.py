@@ -135,6 +135,44 @@ async def test_it_takes_off_what_was_deleted_elsewhere(tabs: tuple[Chat, Chat]) 
         await expect(questions(chat)).to_have_text(["Rivers", "Seas"])
 
 
+async def test_it_shows_the_title_that_was_given_elsewhere(tabs: tuple[Chat, Chat]) -> None:
+    asking, other = tabs
+    await asking.page.click("[data-field=title]")
+    await asking.page.keyboard.type("Waters")
+    await asking.page.keyboard.press("Enter")
+    for chat in (asking, other):
+        await expect(chat.page.locator("[data-field=title]")).to_have_text("Waters")
+        await expect(chat.page.locator(".rail-item")).to_have_text(["Waters"])
+        await expect(chat.page).to_have_title("Waters · Chatsite")
+
+
+async def test_its_list_shows_what_was_pinned_and_archived_elsewhere(tabs: tuple[Chat, Chat]) -> None:
+    asking, other = tabs
+    headings, rows = other.page.locator(".rail-list:visible h2"), other.page.locator(".rail-item")
+    await expect(headings).to_have_text(["Today"])
+    await _change(asking, pinned=True)
+    await expect(headings).to_have_text(["Pinned"])
+    await _change(asking, pinned=False)
+    await expect(headings).to_have_text(["Today"])
+    await _change(asking, archived=True)
+    await expect(rows).to_have_count(0)
+    # It is renamed where it is.
+    await _change(asking, title="Waters")
+    await expect(other.page.locator("[data-field=title]")).to_have_text("Waters")
+    await expect(rows).to_have_count(0)
+    await _change(asking, archived=False)
+    for chat in tabs:
+        await expect(chat.page.locator(".rail-item")).to_have_text(["Waters"])
+
+
+async def _change(chat: Chat, **values: object) -> None:
+    conversation = chat.page.url.rstrip("/").rpartition("/")[2].partition("?")[0]
+    answer = await chat.page.context.request.patch(
+        f"{chat.base}/api/v1/conversations/{conversation}/", data=values, headers=await _csrf(chat)
+    )
+    assert answer.ok, await answer.text()
+
+
 async def _csrf(chat: Chat) -> dict[str, str]:
     token = await chat.page.locator("[name=csrfmiddlewaretoken]").first.input_value()
     return {"X-CSRFToken": token, "Referer": chat.base}
