@@ -21,12 +21,14 @@ from tests.bench.page_browser import Reader, chromium, reader
 from tests.bench.page_floor import scrolling_floor, streaming_floor
 from tests.bench.page_lighthouse import lighthouse
 from tests.bench.page_seed import LONG_MODEL
+from tests.bench.page_tasks import traced_tasks
 from tests.bench.processes import ROOT, Child
 from tests.bench.product import Product, product
 from tests.bench.report import Target, percentile
 
 DEMO = "demo:500-200-20"
 SLOW_FRAME_MS = 50
+LONG_TASK_MS = 50
 FLOOR_STEPS = 150
 ROUND_TRIP_MS = 200
 MIB = 1024 * 1024
@@ -135,21 +137,19 @@ class Bench:
         who.forget()
         who.page.mouse.move(640, 400)
         scrolled = 0
-        while who.count(".thread .turn") < min(turns, 400):
-            scrolled += who.wheel_up(1)
-        found = who.probe()
-        tasks = [task["duration"] for task in found["tasks"]]
+        with traced_tasks(who) as tasks:
+            while who.count(".thread .turn") < min(turns, 400):
+                scrolled += who.wheel_up(1)
+            found = who.probe()
         slow = sum(frame > SLOW_FRAME_MS for frame in found["frames"])
-        self.hold(f"{2 * turns} messages: tasks over 50 ms while scrolling", len(tasks), 0)
+        long = tasks.over(LONG_TASK_MS)
+        self.hold(f"{2 * turns} messages: tasks over 50 ms of processor time while scrolling", len(long), 0)
+        for task in long[-5:]:
+            self.note(f"after {task.at_seconds:.1f} s {task.line()}")
         self.note(
-            f"scrolled {scrolled} px up, to {who.count('.thread .turn')} questions; "
-            f"{slow} of {len(found['frames'])} frames over 50 ms"
-            + (
-                f", longest tasks {', '.join(f'{ms:.0f}' for ms in sorted(tasks)[-5:])} ms, the first after "
-                f"{found['tasks'][0]['startTime'] / 1000:.1f} s"
-                if tasks
-                else ""
-            )
+            f"scrolled {scrolled} px up, to {who.count('.thread .turn')} questions; longest task "
+            f"{tasks.longest().line()}; by the clock {len(tasks.late(LONG_TASK_MS))} others over 50 ms, "
+            f"which waited for the processor; {slow} of {len(found['frames'])} frames over 50 ms"
         )
 
     # --- The first page -----------------------------------------------------------------

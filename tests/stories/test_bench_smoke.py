@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.bench import page
+from tests.bench.page_tasks import Tasks, tasks_of
 from tests.bench.script import Script, StampReader
 from tests.bench.stream import parse, run
 
@@ -18,6 +21,33 @@ def test_it_reads_stamps_that_deltas_join_or_split() -> None:
         assert [stamp.sent_us for stamp in stamps] == [500, None, None, 600]
         assert [stamp.arrived_us for stamp in stamps] == [400, None, None, None]
         assert {stamp.stream for stamp in stamps} == {7}
+
+
+def traced(name: str, ts: int, dur: int, tdur: int, tid: int = 1) -> dict[str, Any]:
+    return {"name": name, "ph": "X", "pid": 1, "tid": tid, "ts": ts, "dur": dur, "tdur": tdur, "args": {}}
+
+
+def test_it_tells_a_task_that_took_long_from_one_that_was_held_up() -> None:
+    named = {"name": "thread_name", "ph": "M", "pid": 1, "tid": 1, "args": {"name": "CrRendererMain"}}
+    events = [
+        traced("ThreadControllerImpl::RunTask", 0, 90_000, 80_000),
+        traced("RunTask", 1, 89_999, 79_999),
+        traced("TimerFire", 10, 80_000, 70_000),
+        traced("FunctionCall", 11, 79_000, 69_000),
+        traced("Layout", 20, 50_000, 40_000),
+        traced("ThreadControllerImpl::RunTask", 100_000, 120_000, 20_000),
+        traced("Paint", 100_001, 110_000, 15_000),
+        traced("Paint", 100_002, 50_000, 10_000),
+        # Another thread, and one that is not of the page.
+        traced("ThreadControllerImpl::RunTask", 0, 900_000, 900_000, tid=2),
+    ]
+    found = Tasks(tasks_of([named, *events]))
+    assert [(task.wall_ms, task.processor_ms) for task in found.all] == [(90, 80), (120, 20)]
+    [own], [held_up] = found.over(50), found.late(50)
+    assert own is found.longest() is found.all[0]
+    assert own.parts_ms == {"script": 30, "layout": 40}
+    assert held_up.parts_ms == {"paint": 15}
+    assert own.line() == "80 of 90 ms (layout 40, script 30)"
 
 
 @pytest.mark.long

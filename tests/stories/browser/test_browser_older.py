@@ -29,6 +29,15 @@ THERE = f"""place => {{
 }}"""
 
 
+COUNTING = """() => [...document.querySelectorAll(".thread, .thread *")].flatMap((element) => {
+  return ["", "::before", "::after"].flatMap((part) => {
+    const { counterIncrement, counterReset, counterSet, content } = getComputedStyle(element, part || null);
+    const counts = [counterIncrement, counterReset, counterSet].some((value) => value && value !== "none");
+    return counts || content.includes("counter") ? [element.localName + part] : [];
+  });
+})"""
+
+
 @sync_to_async
 def long_conversation(owner: User, turns: int) -> str:
     conversation = Conversation.objects.create(owner=owner, title="Long", model="demo:10-8-2")
@@ -104,3 +113,14 @@ async def test_it_offers_nothing_older_in_a_short_one(chat: Chat, alice: User) -
     await chat.page.goto(chat.base + await long_conversation(alice, 3))
     await chat.ready()
     await expect(chat.page.locator("[data-field=older]")).to_be_hidden()
+
+
+async def test_no_part_of_a_turn_counts(chat: Chat, alice: User) -> None:
+    """A counter has the whole page numbered anew with each turn that comes into view."""
+    await chat.page.goto(chat.base + await long_conversation(alice, 1))
+    await chat.ready()
+    await chat.ask("And with a list and code?", "demo:friendly")
+    await chat.until("completed")
+    assert await chat.prose.locator("li").count()
+    counting = await chat.page.evaluate(COUNTING)
+    assert counting == []
