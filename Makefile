@@ -7,6 +7,8 @@ PYTHON ?= $(shell command -v python3 || command -v python3.13 || command -v pyth
 VENV_PYTHON := .venv/bin/python
 REPORTS := build/reports
 ARGS ?=
+# Tests start hundreds of processes: none of them is to compile everything anew.
+test test-long crash-points chaos: export PYTHONDONTWRITEBYTECODE =
 
 help: ## this list
 	@echo "Chatsite: make TARGET"; echo
@@ -27,7 +29,9 @@ run: setup ## start the site; Ctrl-C stops it
 
 test: setup-dev ## the whole suite, with the coverage gate
 	@mkdir -p $(REPORTS)
-	@$(VENV_PYTHON) -m pytest -n auto --dist worksteal --cov --cov-report= --junitxml=$(REPORTS)/junit.xml --counts=$(REPORTS)/counts.json $(ARGS)
+	@$(VENV_PYTHON) -m coverage erase
+	@$(VENV_PYTHON) -m coverage run -m pytest -n auto --dist worksteal --junitxml=$(REPORTS)/junit.xml --counts=$(REPORTS)/counts.json $(ARGS)
+	@$(VENV_PYTHON) -m coverage combine -q
 	@$(VENV_PYTHON) -m coverage json -q -o $(REPORTS)/coverage.json
 	@$(VENV_PYTHON) -m tests.coverage_gate $(REPORTS)/coverage.json
 

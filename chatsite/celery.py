@@ -13,6 +13,8 @@ from celery.signals import beat_embedded_init, setup_logging, worker_init
 from chatsite.logs import set_up_worker_logging
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
+# A worker would load all pages to run Django's checks, and tell nobody what they found.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 app = Celery("chatsite")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -23,6 +23,7 @@ from billing import accounts
 from billing.models import BillingGroup
 from chatsite.valkey import EmbeddedValkey
 from llm.profiles import clear_cache
+from tests import measuring
 from tests.browser import find_chromium, find_firefox
 
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "django_db_reset_sequences"}
@@ -48,7 +49,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.option.help or config.option.version or _only_directs(config):
+    if config.option.help or config.option.version:
+        return
+    if _only_directs(config):
+        measuring.pause()
         return
     folder = Path(tempfile.mkdtemp(prefix="chatsite-valkey-"))
     port = urlsplit(os.environ["REDIS_URL"]).port
@@ -72,6 +76,8 @@ def _only_directs(config: pytest.Config) -> bool:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """From here on the garbage collector looks at what the tests make, and at nothing older."""
+    measuring.load_apps()
+    measuring.pause()
     try:
         return (yield)
     finally:
@@ -95,6 +101,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if bool(item.get_closest_marker("live")) != bool(config.option.live):
             word = "runs with make test-live" if not config.option.live else "not a live test"
             item.add_marker(pytest.mark.skip(reason=word))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    measuring.follow(item)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
