@@ -16,6 +16,7 @@ from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
 from conversations.broadcast import CHANNEL_TIMEOUT_SECONDS, PROCESS_ID, is_reachable
+from conversations.cancelling import end_tasks
 from conversations.events import Event
 
 logger = logging.getLogger(__name__)
@@ -37,9 +38,7 @@ class Ear:
             await asyncio.wait_for(self._joined.wait(), CHANNEL_TIMEOUT_SECONDS)
 
     async def close(self) -> None:
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await end_tasks(self._task)
 
     async def _run(self) -> None:
         layer: Any = get_channel_layer()

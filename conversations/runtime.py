@@ -24,6 +24,7 @@ from conversations.admission.gate import Gate
 from conversations.admission.results import Result
 from conversations.attempts import Claim, Ended
 from conversations.broadcast import PROCESS_ID, conversation_topic, publish, user_topic
+from conversations.cancelling import end_tasks
 from conversations.database import in_database
 from conversations.doorkeeper import Doorkeeper
 from conversations.following import Following
@@ -44,6 +45,8 @@ logger = logging.getLogger(__name__)
 
 CONTROL_CHANNEL = "chatsite:stop"
 RECONNECT_SECONDS = 0.5
+# Summaries and titles write down what they have cost.
+CHORES_SECONDS = 5.0
 
 
 class Runtime:
@@ -226,9 +229,7 @@ class Runtime:
         await self.close()
 
     async def close(self) -> None:
-        for chore in tuple(self._chores):
-            chore.cancel()
-        await asyncio.gather(*self._chores, return_exceptions=True)
+        await end_tasks(*self._chores, again_seconds=CHORES_SECONDS)
         await self.following.close()
         await self.log.close()
         await self._client.aclose()

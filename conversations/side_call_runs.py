@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from django.conf import settings
 
+from conversations.cancelling import Limit
 from conversations.running import UNSTORABLE
 from conversations.side_calls import CallEnd, SideCall
 from conversations.state_log import log_provider_error
@@ -79,7 +80,7 @@ async def _stream(call: SideCall, received: Received, overall_seconds: float) ->
     stream = cast("AsyncGenerator[StreamEvent]", get_provider(call.profile).stream(call.request))
     first_within = min(settings.FIRST_TOKEN_TIMEOUT_SECONDS, overall_seconds)
     try:
-        async with aclosing(stream), asyncio.timeout(first_within) as limit:
+        async with aclosing(stream), Limit(first_within) as limit:
             async for event in stream:
                 received.saw_event = True
                 limit.reschedule(min(loop.time() + settings.STALL_TIMEOUT_SECONDS, deadline))

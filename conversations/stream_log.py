@@ -23,6 +23,7 @@ import redis.asyncio
 from django.conf import settings
 from redis.exceptions import RedisError
 
+from conversations.cancelling import end_tasks
 from conversations.live import LiveStream
 
 logger = logging.getLogger(__name__)
@@ -126,9 +127,7 @@ class LogWriter:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end_tasks(self._task)
         await self._flush()
 
     async def end(self, stream: LiveStream) -> None:
@@ -230,9 +229,7 @@ class LogReader:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await end_tasks(self._task)
 
     def follow(self, stream: LiveStream) -> None:
         """Read the log of the stream's current epoch from its beginning."""

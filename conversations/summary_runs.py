@@ -20,7 +20,7 @@ from conversations.admission.pace import Call
 from conversations.admission.results import Result, result_of
 from conversations.attempts import Charge
 from conversations.broadcast import conversation_topic, publish, user_topic
-from conversations.cancelling import cancel_until, take_cancellation
+from conversations.cancelling import cancel_until, carry_out, take_cancellation
 from conversations.database import in_database
 from conversations.models import Summary
 from conversations.queue_calls import call_next, leave_queue
@@ -90,7 +90,7 @@ async def run_summary(claim: SummaryClaim, runtime: Runtime) -> None:
     except asyncio.CancelledError:
         if not run.is_stopped:
             charge: Charge = "house" if run.sent else "nobody"
-            await _close(claim, run.received.end(error_code="server_stopped", charge=charge))
+            await carry_out(_close(claim, run.received.end(error_code="server_stopped", charge=charge)))
             raise
         run.concluding = True
         take_cancellation(run.task)

@@ -13,6 +13,7 @@ from conversations.admission.gate import Admission
 from conversations.admission.pace import Call
 from conversations.admission.results import result_of
 from conversations.broadcast import publish, user_topic
+from conversations.cancelling import carry_out
 from conversations.database import in_database
 from conversations.side_call_runs import Received, receive
 from conversations.side_calls import CallEnd
@@ -52,7 +53,7 @@ async def make_title(runtime: Runtime, answered: Claim) -> None:
         error = await receive(claim, received, overall_seconds=OVERALL_SECONDS)
     except asyncio.CancelledError:
         charge = "house" if received.saw_event else "nobody"
-        await asyncio.shield(_close(claim, received.end(error_code="server_stopped", charge=charge)))
+        await carry_out(_close(claim, received.end(error_code="server_stopped", charge=charge)))
         raise
     await _close(claim, received.end() if error is None else received.failed(error))
     result = result_of(error, cancelled=None, saw_event=received.saw_event)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,8 +14,8 @@ from conversations import cancelling, generation, stops
 from conversations.database import in_database
 from conversations.models import Conversation, Generation, State
 from conversations.runtime import get_runtime
-from llm.stream import StreamEvent, TextDelta
 from tests.conversations.conftest import OpenSocket
+from tests.conversations.failing import Careless
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -120,25 +119,6 @@ async def test_it_does_not_stop_the_answer_of_somebody_else(
     )
     assert found is None
     assert (await socket.until_end())["type"] == "generation.completed"
-
-
-class Careless:
-    """A model whose client takes cancellations for its own, ``deaf`` times, and goes on."""
-
-    def __init__(self, deaf: int) -> None:
-        self.deaf, self.heard = deaf, 0
-        self.is_open = asyncio.Event()
-
-    async def stream(self, request: object) -> AsyncIterator[StreamEvent]:
-        yield TextDelta("a word")
-        while True:
-            try:
-                self.is_open.set()
-                await asyncio.sleep(3600)
-            except asyncio.CancelledError:
-                self.heard += 1
-                if self.heard > self.deaf:
-                    raise
 
 
 @pytest.mark.parametrize("reason", ["stopped", "stalled", "drained"])

@@ -16,7 +16,7 @@ from pytest_django import Settings
 from billing.books import check_books
 from billing.budgets import set_budget
 from billing.models import Bucket, Hold, LedgerEntry
-from conversations import retries, summary_runs
+from conversations import cancelling, retries, runtime, side_call_runs, summary_runs
 from conversations.broadcast import conversation_topic, listen, unlisten
 from conversations.database import in_database
 from conversations.models import CallRecord, Conversation, Summary
@@ -33,6 +33,7 @@ from conversations.summaries import (
 from conversations.summary_waits import abandon_summary, postpone_summary, stop_summary
 from conversations.sweeper import sweep_once
 from tests.conversations.branches_made import long_talk
+from tests.conversations.failing import Careless
 from tests.conversations.rest import Rest
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -269,6 +270,45 @@ def test_the_heartbeat_finds_a_stop_whose_message_was_lost(path: str, conversati
 async def test_nothing_is_stopped_where_nothing_is_made(path: str, rest: Rest, outsider: Rest) -> None:
     assert (await rest.post(f"{path}stop/", {})).status_code == 204
     assert (await outsider.post(f"{path}stop/", {})).status_code == 404
+
+
+# --- A client that takes a cancellation for its own -------------------------------------------
+
+
+@pytest.fixture
+def careless(monkeypatch: pytest.MonkeyPatch) -> Careless:
+    monkeypatch.setattr(cancelling, "AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr(runtime, "CHORES_SECONDS", 0.2)
+    model = Careless(deaf=3)
+    monkeypatch.setattr(side_call_runs, "get_provider", lambda profile: model)
+    return model
+
+
+@pytest.mark.parametrize("reason", ["stopped", "stalled", "server_stopped"])
+async def test_it_ends_what_swallows_the_first_cancellations(
+    path: str, news: News, rest: Rest, careless: Careless, settings: Settings, reason: str
+) -> None:
+    if reason == "stalled":
+        settings.MAX_RETRIES, settings.STALL_TIMEOUT_SECONDS = 0, 0.2
+    await rest.post(path, {"model": "demo:0-30-0"})
+    async with asyncio.timeout(10):
+        await careless.is_open.wait()
+    if reason == "stopped":
+        await rest.post(f"{path}stop/", {})
+    elif reason == "server_stopped":
+        await shut_down(seconds=0)
+    end = await until(news, "stopped", "failed", "completed")
+    assert careless.heard == 4
+    if reason == "stopped":
+        assert (end["state"], end["receipt"]["charged"]) == ("stopped", True)
+    else:
+        assert (end["state"], end["error"]["code"]) == ("failed", reason)
+    async with asyncio.timeout(10):
+        while get_runtime().summaries:
+            await asyncio.sleep(0.01)
+    bearers = await in_database(lambda: list(LedgerEntry.objects.values_list("bearer", flat=True)))
+    assert bearers == ["user" if reason == "stopped" else "house"]
+    await assert_nothing_is_open()
 
 
 # --- The end of the process ----------------------------------------------------------------
