@@ -11,10 +11,9 @@ import asyncio
 import random
 import time
 import uuid
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,16 +22,15 @@ from django.contrib.auth.models import User
 from django.test import Client
 from playwright.async_api import Browser, ConsoleMessage, Error
 
-from conversations.models import Generation, State
 from tests.chaos.cast import Person
 from tests.chaos.page_faults import PageFaults
+from tests.chaos.page_shown import ENDED_HTML_OF, Comparison, Seen
 from tests.chaos.patience import patiently
 from tests.chaos.relay import Relay
 from tests.chaos.viewer import Shown
 
 R = TypeVar("R")
 
-ENDED = frozenset({State.COMPLETED, State.STOPPED, State.INTERRUPTED, State.FAILED})
 READY_MS = 15_000
 SETTLE_SECONDS = 60.0
 CUT_OFF_SHARE = 0.3  # of all questions
@@ -40,33 +38,7 @@ CUT_OFF_SHARE = 0.3  # of all questions
 EXPECTED_WORDS = ("Failed to load resource", "WebSocket connection to", "net::ERR_")
 
 TELL = Path(__file__).with_name("tell.js")
-ENDED_HTML_OF = """(id) => {
-  const answer = document.querySelector(`.answer[data-generation-id="${id}"]`);
-  const ended = ["completed", "stopped", "interrupted", "failed"].includes(answer?.dataset.state);
-  return ended ? answer.querySelector("[data-field=prose]").innerHTML : null;
-}"""
 USE_MODEL = "(model) => { document.querySelector('input[name=model]:checked').value = model }"
-
-
-@dataclass
-class Seen:
-    """What all pages of a run have gone through."""
-
-    reconnects: int = 0
-    loads: int = 0
-    compared: int = 0
-    drafts: int = 0
-    faults: Counter[str] = field(default_factory=Counter)
-    complaints: list[str] = field(default_factory=list)
-
-    def summary(self) -> str:
-        if not self.loads:
-            return "no browser took part"
-        faults = ", ".join(f"{count} {name}" for name, count in sorted(self.faults.items()))
-        return (
-            f"in browsers: {self.reconnects} reconnects of {self.loads} loaded pages ({faults}), "
-            f"{self.compared} comparisons with what is stored, {self.drafts} of what was typed"
-        )
 
 
 class BrowserViewer:
@@ -88,8 +60,8 @@ class BrowserViewer:
         self._stack = AsyncExitStack()
         self._lock = asyncio.Lock()  # one hand on the page at a time
         self._told: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
-        self._opened = 0
         self.asked: dict[str, Shown] = {}  # by the question's words
+        self._comparison = Comparison(self.asked, seen, self._complain)
         self.draft = ""
         self._words: deque[str] = deque(maxlen=60)  # of the browser about its line
 
@@ -109,7 +81,7 @@ class BrowserViewer:
         self._page.set_default_timeout(READY_MS)
         self._page.on("console", self._hear)
         self._page.on("pageerror", lambda error: self._complain(f"page error: {error}"))
-        comparing = asyncio.create_task(self._compare_all())
+        comparing = asyncio.create_task(self._comparison.follow(self._told))
         self._stack.callback(comparing.cancel)
         await self._load()
         return self
@@ -252,55 +224,12 @@ class BrowserViewer:
                         await self._load()
         return None
 
-    # --- What the page shows ------------------------------------------------------
+    # --- What the page and the browser say -----------------------------------------
 
     def _check_draft(self, found: str, *others: str) -> None:
         self._seen.drafts += 1
         if found not in (self.draft, *others):
             self._complain(f"the composer holds {found!r}, not {self.draft!r}")
-
-    async def _compare_all(self) -> None:
-        while True:
-            await self._compare(await self._told.get())
-
-    async def _compare(self, told: Mapping[str, Any]) -> None:
-        if told["why"] == "open":
-            self._opened += 1
-            self._seen.reconnects += self._opened > 1
-        questions = Counter(answer["question"] for answer in told["answers"])
-        lost = [q for q, shown in self.asked.items() if shown.generation_id and questions[q] != 1]
-        if lost:
-            self._complain(f"shown {[questions[question] for question in lost]} times: {lost}")
-        for answer in told["answers"]:
-            shown = self.asked.get(answer["question"])
-            if shown is None:
-                self._complain(f"nobody asked {answer['question']!r}")
-            elif answer["generation"]:
-                await self._compare_answer(answer, shown)
-        # An answer may be over before its question is known to be accepted.
-        is_over = all(a["state"] in ENDED and a["status"] == "accepted" for a in told["answers"])
-        if is_over and (told["mode"] != "send" or told["writing"]):
-            self._complain(f"nothing is being written, but the composer is at {told['mode']!r}")
-
-    async def _compare_answer(self, answer: Mapping[str, Any], shown: Shown) -> None:
-        self._seen.compared += 1
-        shown.generation_id = answer["generation"]
-        if not shown.whole.startswith(answer["text"]):
-            self._complain(f"{shown.generation_id} is shown as {answer['text']!r}")
-        if not shown.over.is_set():
-            shown.state, shown.answer = answer["state"], answer["text"]
-        if answer["text"]:
-            shown.streaming.set()
-        if answer["state"] not in ENDED:
-            return
-        state, text = await patiently(_stored, uuid.UUID(shown.generation_id))
-        if (answer["state"], answer["text"]) != (state, text):
-            self._complain(
-                f"{shown.generation_id} is shown as {answer['state']} with {len(answer['text'])} characters, "
-                f"stored as {state} with {len(text)}"
-            )
-        shown.end = {"text": answer["text"]}
-        shown.over.set()
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type != "error":
@@ -318,8 +247,3 @@ def _session(user_id: int) -> str:
     client = Client()
     client.force_login(User.objects.get(pk=user_id))
     return client.cookies[settings.SESSION_COOKIE_NAME].value
-
-
-def _stored(generation_id: uuid.UUID) -> tuple[str, str]:
-    state, text = Generation.objects.values_list("state", "text").get(pk=generation_id)
-    return state, text

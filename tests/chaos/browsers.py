@@ -12,9 +12,10 @@ from typing import Any
 from playwright.async_api import Browser, async_playwright
 
 from tests.browser import ARGUMENTS, find_chromium
-from tests.chaos.browser_viewer import BrowserViewer, Seen
+from tests.chaos.browser_viewer import BrowserViewer
 from tests.chaos.cast import Person
 from tests.chaos.judge import Case, numbered
+from tests.chaos.page_shown import Seen
 from tests.chaos.plan import BY_HAND, MODELS, WELL, Plan
 
 FRESH_SHARE = 0.5  # of all answers: compared with the page that the server renders

@@ -28,10 +28,10 @@ from chatsite.valkey import EmbeddedValkey
 from conversations.database import in_database
 from conversations.models import Generation, Pulse, State
 from conversations.models.pulse import SWEEPER
-from tests.chaos.browser_viewer import Seen
 from tests.chaos.browsers import Browsers
 from tests.chaos.cast import Person, offer, person, site_budget
 from tests.chaos.judge import Case, Witness, judge, numbered
+from tests.chaos.page_shown import Seen
 from tests.chaos.patience import patiently
 from tests.chaos.plan import BY_HAND, MODELS, WELL, Plan
 from tests.chaos.viewer import Shown, Viewer

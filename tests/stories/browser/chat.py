@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from playwright.async_api import Locator, Page, expect
 
+from conversations.models import Generation
 from tests.contract import recording
 
 WAIT_MS = 15_000
@@ -96,3 +97,12 @@ class Chat:
 
     async def text(self) -> str:
         return (await self.prose.text_content()) or ""
+
+
+@sync_to_async
+def stored_generation() -> Generation:
+    return Generation.objects.latest("created_at")
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
