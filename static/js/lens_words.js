@@ -70,8 +70,8 @@ export function savingText(saving) {
 /** Unasked, above the composer. @param {Saving} saving */
 export function offerText(saving) {
   const cost = money(saving.cost_usd);
-  return `Each question now takes ${tokens(saving.before_tokens)}. With the older messages summarised at most `
-    + `${figure(saving.after_tokens)}${cost ? `, for ${cost} at most` : ""}.`;
+  return `Each question takes ${tokens(saving.before_tokens)}, or at most ${figure(saving.after_tokens)} with a summary`
+    + `${cost ? ` (at most ${cost})` : ""}.`;
 }
 
 /** Whether it is still being made. @param {Summary | null | undefined} summary */

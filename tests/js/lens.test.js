@@ -36,7 +36,7 @@ test("it says what a summary would come to, before and after", () => {
   assert.match(savingText({ ...saving, fits: false, cost_usd: null }), /question\. Your budget does not allow the call\.$/);
   assert.match(savingText({ ...saving, cost_usd: null }), /for at most an unknown price\.$/);
   assert.equal(
-    offerText(saving), "Each question now takes 3,472 tokens. With the older messages summarised at most 1,704, for $0.0007 at most.",
+    offerText(saving), "Each question takes 3,472 tokens, or at most 1,704 with a summary (at most $0.0007).",
   );
 });
 

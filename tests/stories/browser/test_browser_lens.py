@@ -156,7 +156,7 @@ async def test_it_offers_a_summary_when_the_context_has_grown(chat: Chat, alice:
     await chat.ready()
     offer = chat.page.locator("[data-field=summary-offer]")
     await expect(offer).to_contain_text(
-        re.compile(r"Each question now takes 3,\d+ tokens\. .* at most 1,\d+, for \$")
+        re.compile(r"Each question takes 3,\d+ tokens, or at most 1,\d+ with a summary \(at most \$")
     )
     await picture(chat.page, "offer")
     await offer.get_by_role("button", name="Not now").click()
