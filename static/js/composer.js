@@ -66,6 +66,9 @@ export class Composer {
       this.callbacks.onInput(this.text);
     });
     this.field.addEventListener("keydown", (event) => this.#key(event));
+    // From the first touch on the line below keeps its room: nothing gives way under a finger.
+    form.addEventListener("focusin", () => this.#begin(), { once: true });
+    if (document.activeElement === this.field) this.#begin();
     this.refresh();
   }
 
@@ -98,6 +101,10 @@ export class Composer {
     this.button.setAttribute("aria-label", mode === "stop" ? "Stop the answer" : "Send");
     this.button.title = mode === "stop" ? "Stop (Esc)" : "Send (Enter)";
     this.refresh();
+  }
+
+  #begin() {
+    this.form.dataset.begun = "true";
   }
 
   refresh() {

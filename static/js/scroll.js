@@ -115,10 +115,12 @@ export class StickToBottom {
     const { scrollTop, scrollHeight } = this.scroller;
     // Shrinking content moves the view up without the reader's doing.
     const wentUp = scrollTop < this.lastTop - 1 && scrollHeight >= this.lastHeight;
+    // The first step of a smooth way up may be less than a pixel: who stays is not coming back.
+    const comesBack = scrollTop > this.lastTop || scrollHeight < this.lastHeight;
     this.lastTop = scrollTop;
     this.lastHeight = scrollHeight;
     if (wentUp && this.#distance > 4) this.#unpin();
-    else if (!this.pinned && this.#distance < NEAR_PX && !wentUp) this.pin();
+    else if (!this.pinned && comesBack && this.#distance < NEAR_PX) this.pin();
   }
 
   /** @param {boolean} visible */

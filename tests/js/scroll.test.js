@@ -71,6 +71,15 @@ test("it leaves the end at the first turn of the wheel, key or finger, and says 
   assert.equal(scroll.pinned, false);
 });
 
+test("it lets who goes up in steps of less than a pixel go", () => {
+  scroller.wheel({ deltaY: -140 });
+  for (const top of [1499.6, 1499, 1497, 1470]) {
+    scroller.scrollTo(top);
+    assert.equal(jump.hidden, false);
+    assert.equal(scroller.scrollTop, top);
+  }
+});
+
 test("it takes no zoom, no sideways turn and no shrinking text for a wish to leave", () => {
   scroller.wheel({ deltaY: -40, ctrlKey: true });
   scroller.wheel({ deltaY: -2, deltaX: 30 });

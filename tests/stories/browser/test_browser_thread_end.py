@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.async_api import Error, Route, expect
+from playwright.async_api import Browser, Error, Route, expect
 
 from tests.stories.browser.chat import Chat, in_both
 from tests.stories.browser.test_browser_lens import talk
@@ -48,10 +48,16 @@ async def test_the_offer_of_a_summary_moves_nothing(chat: Chat, alice: User, siz
     assert await page.evaluate(PLACES) == before
 
 
-@in_both
-async def test_an_empty_composer_stands_at_the_foot_of_a_phone(chat: Chat) -> None:
-    page = chat.page
-    await page.set_viewport_size({"width": 390, "height": 844})
+async def test_an_empty_composer_stands_at_the_foot_of_a_phone(chat: Chat, browser: Browser) -> None:
+    context = await browser.new_context(
+        viewport={"width": 390, "height": 844},
+        has_touch=True,
+        is_mobile=True,
+        storage_state=await chat.page.context.storage_state(),
+    )
+    page = await context.new_page()
+    await page.goto(chat.base)
+    await expect(page.locator("html[data-ready]")).to_be_attached()
     field, composer = page.locator("#message"), page.locator(".composer")
 
     async def free() -> float:
@@ -59,14 +65,15 @@ async def test_an_empty_composer_stands_at_the_foot_of_a_phone(chat: Chat) -> No
         assert box is not None
         return 844 - box["y"] - box["height"]
 
-    await field.blur()
     assert await free() <= 16
-    # The line of figures has its room before they come.
-    await field.focus()
+    # The line of figures has its room before they come, and keeps it: nothing moves under a finger.
+    await field.tap()
     room = await free()
     assert room > 40
     await field.fill("What does it take?")
     await expect(page.locator("[data-field=preview]")).to_contain_text("in ·")
     assert await free() == room
+    await field.fill("")
     await field.blur()
     assert await free() == room
+    await context.close()
