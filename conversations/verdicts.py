@@ -9,12 +9,11 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, tzinfo
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.utils import timezone
 
+from conversations.admission.pace import provider_day
 from conversations.attempts import Charge, Claim, Outcome
 from conversations.models import Remedy, State, WaitingReason
 from conversations.retries import delay_seconds
@@ -31,8 +30,6 @@ from llm.errors import (
     Truncated,
 )
 
-# Gemini's days end at midnight there; of others we know no better than UTC.
-GEMINI_ZONE = ZoneInfo("America/Los_Angeles")
 # A shorter hint on a day's quota speaks of the minute's limit beside it.
 SHORTEST_QUOTA_HINT_SECONDS = 300.0
 
@@ -109,8 +106,12 @@ def _retry(attempt: Attempt, error: LLMError | None) -> Postpone | None:
         reason = WaitingReason.RATE_LIMIT if limited else WaitingReason.RETRY
         return Postpone(reason, delay, charge, error.code)
     wait = _long_wait_seconds(error, claim)
-    if wait is not None and waited_seconds + wait > settings.RETRY_PATIENCE_SECONDS:
+    if wait is None:
+        return None
+    if waited_seconds + wait > settings.RETRY_PATIENCE_SECONDS:
         return Postpone(WaitingReason.CHOICE, wait, charge, error.code)
+    if isinstance(error, DailyQuota):  # the last minute of the provider's day
+        return Postpone(WaitingReason.RATE_LIMIT, wait + random.uniform(0.5, 1.5), charge, error.code)  # noqa: S311
     return None
 
 
@@ -124,15 +125,8 @@ def _long_wait_seconds(error: LLMError, claim: Claim) -> float | None:
     # Without a status no provider was asked: the hint is that of our own breaker.
     if hint is not None and error.status is not None and hint >= SHORTEST_QUOTA_HINT_SECONDS:
         return hint
-    zone: tzinfo = GEMINI_ZONE if claim.profile.provider.kind == "gemini" else UTC
-    return seconds_to_midnight(timezone.now(), zone)
-
-
-def seconds_to_midnight(now: datetime, zone: tzinfo) -> float:
-    """Until the next local day begins, which may be 23 or 25 hours away at most."""
-    local = now.astimezone(zone)
-    midnight = (local + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    return (midnight.astimezone(UTC) - now).total_seconds()
+    _, left_seconds = provider_day(claim.profile, timezone.now())
+    return left_seconds
 
 
 def _has_history(claim: Claim) -> bool:

@@ -183,6 +183,9 @@ class Gate:
         call, profile = admission.call, admission.call.profile
         used = call.used_tokens(usage)
         first, longest = OPEN_SECONDS.get(result.kind, (0.0, 0.0))
+        if result.kind == "day":  # a new one is not kept waiting
+            _, left_seconds = provider_day(profile, timezone.now())
+            first, longest = min(first, left_seconds), min(longest, left_seconds)
         answer = await self._ask(
             self._report,
             keys=[_pace_keys(profile)[0], *_breaker_keys(profile), _pace_keys(profile)[1]],

@@ -128,6 +128,17 @@ async def test_a_used_up_day_closes_the_gate_for_the_model_until_the_hint(gate: 
     assert error.retry_after_seconds == pytest.approx(7200, abs=1)
 
 
+async def test_a_used_up_day_does_not_keep_the_next_one_waiting(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conversations.admission.gate.provider_day", lambda profile, now: ("today", 30.0))
+    await tell(gate, result_of(DailyQuota(), cancelled=None, saw_event=False))
+    error = await refused(gate)
+    assert error.retry_after_seconds == pytest.approx(30, abs=1)
+    pass_time(31)
+    assert (await go(gate, make_call())).probe
+
+
 SERVICE_FAULTS = [
     errors.ProviderError,
     errors.ProviderTimedOut,

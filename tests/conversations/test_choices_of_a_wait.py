@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
@@ -45,8 +45,9 @@ async def test_it_lets_the_person_choose_where_the_hint_exceeds_the_patience(
 
 
 async def test_it_closes_what_the_person_did_not_decide(
-    conversation: Conversation, alice_key: str, open_socket: OpenSocket
+    conversation: Conversation, alice_key: str, open_socket: OpenSocket, settings: Settings
 ) -> None:
+    settings.RETRY_PATIENCE_SECONDS = 0  # the day may be about to end
     socket = await open_socket(conversation.pk, alice_key)
     await ask(socket, "demo:0-5-0!daily")
     waiting = await socket.until("generation.waiting")
@@ -57,6 +58,21 @@ async def test_it_closes_what_the_person_did_not_decide(
     assert (await in_database(sweep_once)).closed == 1
     end = await socket.until_end()
     assert (end["type"], end["error"]["code"]) == ("generation.failed", "daily_quota")
+
+
+async def test_it_waits_by_itself_for_the_end_of_a_day_that_is_about_to_end(
+    conversation: Conversation, alice_key: str, open_socket: OpenSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conversations.verdicts.provider_day", lambda profile, now: ("today", 20.0))
+    socket = await open_socket(conversation.pk, alice_key)
+    asked_at = timezone.now()
+    turn_id = await ask(socket, "demo:0-5-0!daily")
+    waiting = await socket.until("generation.waiting", "generation.failed")
+    assert (waiting["type"], waiting["reason"]) == ("generation.waiting", "rate_limit")
+    assert datetime.fromisoformat(waiting["retry_at"]) >= asked_at + timedelta(seconds=20)
+    assert waiting["wait_seconds"] <= 22
+    await socket.send("turn.stop", turn_id=turn_id)
+    assert (await socket.until_end())["type"] == "generation.stopped"
 
 
 async def test_it_sends_at_the_time_that_the_person_chose(

@@ -235,8 +235,13 @@ async def test_it_passes_the_question_to_another_provider(
 
 
 async def test_it_offers_the_reset_of_a_days_quota(
-    conversation: Conversation, alice_key: str, open_socket: OpenSocket, model: MakeModel
+    conversation: Conversation,
+    alice_key: str,
+    open_socket: OpenSocket,
+    model: MakeModel,
+    settings: Settings,
 ) -> None:
+    settings.RETRY_PATIENCE_SECONDS = 0  # the day may be about to end
     # The hint of the minute's limit beside it says nothing about the day.
     model_id = await in_database(model, "0-5-0!daily@20", "gemini")
     socket = await open_socket(conversation.pk, alice_key)
