@@ -15,13 +15,14 @@ from django.core.asgi import get_asgi_application
 
 # Python's warnings are lines like all others.
 logging.captureWarnings(True)
-django_application = get_asgi_application()
+django_application: Any = get_asgi_application()  # django-stubs has other words for the same messages
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 - needs the apps loaded
 from django.conf import settings  # noqa: E402
 from structlog.contextvars import bind_contextvars, clear_contextvars  # noqa: E402
 
 from chatsite.middleware import request_id_of  # noqa: E402
+from conversations.request_threads import RequestThread  # noqa: E402
 from conversations.routing import websocket_urlpatterns  # noqa: E402
 from conversations.runtime import shut_down  # noqa: E402
 from llm.tokens import load  # noqa: E402
@@ -30,6 +31,12 @@ from monitoring.watchdog import keep_watch  # noqa: E402
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+
+async def http(scope: Message, receive: Receive, send: Send) -> None:
+    """Pages and REST, with threads that are kept. Django, which finds one given, starts none."""
+    async with RequestThread():
+        await django_application(scope, receive, send)
 
 
 async def lifespan(scope: Message, receive: Receive, send: Send) -> None:
@@ -76,4 +83,4 @@ async def websocket(scope: Message, receive: Receive, send: Send) -> None:
         await refuse_unknown_socket(scope, receive, send)
 
 
-application = ProtocolTypeRouter({"http": django_application, "websocket": websocket, "lifespan": lifespan})
+application = ProtocolTypeRouter({"http": http, "websocket": websocket, "lifespan": lifespan})

@@ -80,6 +80,7 @@ class Ended:
     meters: Sequence[Meter]
     user_id: int
     conversation_id: uuid.UUID
+    finished_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

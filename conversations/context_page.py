@@ -13,7 +13,6 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from conversations import turns
-from conversations.api.base import release_request_thread
 from conversations.database import in_database
 from conversations.exceptions import NotFound, Refusal
 from conversations.launch import stop_summary, summarise
@@ -21,6 +20,7 @@ from conversations.lenses import Mark, change_context, read_lens
 from conversations.models import ContextMark, ContextPolicy
 from conversations.models.ids import new_id
 from conversations.pages import trusted_types
+from conversations.request_threads import release_request_thread
 from conversations.runtime import get_runtime
 from conversations.summaries import drop_summaries
 

@@ -172,4 +172,4 @@ def ended_now(generation: Generation, user_id: int, settlement: Settlement | Non
         model=generation.model,
         now=now,
     )
-    return Ended(event, standing, user_id, generation.conversation_id)
+    return Ended(event, standing, user_id, generation.conversation_id, now)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -37,6 +38,7 @@ class LiveStream:
         "end",
         "ended",
         "epoch",
+        "finished_at",
         "generation_id",
         "local",
         "model",
@@ -67,6 +69,7 @@ class LiveStream:
         self.epoch = 0
         self.deltas: list[str] = []
         self.end: dict[str, Any] | None = None
+        self.finished_at: datetime | None = None  # known where this process has ended it
         self.waiting: dict[str, Any] | None = None  # the event of the wait for the next attempt
         self.ended = asyncio.Event()
         self.watchers: set[Wake] = set()
@@ -104,9 +107,9 @@ class LiveStream:
             self._wake()
         return True
 
-    def finish(self, event: dict[str, Any]) -> None:
+    def finish(self, event: dict[str, Any], *, at: datetime | None = None) -> None:
         if self.end is None:
-            self.end = event
+            self.end, self.finished_at = event, at
             self.ended.set()
             self._wake()
 

@@ -13,7 +13,6 @@ from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from conversations.api.base import release_request_thread
 from conversations.api.sending import Sent, send
 from conversations.api.watching import Watch
 from conversations.choices import read_length
@@ -25,6 +24,7 @@ from conversations.models import Conversation
 from conversations.models.ids import new_id
 from conversations.pages import trusted_types
 from conversations.queueing import Order
+from conversations.request_threads import release_request_thread
 from conversations.runtime import Runtime, get_runtime
 from conversations.thread_page import page_context
 from conversations.turns import start_turn, start_version

@@ -66,6 +66,7 @@ class Started:
     claim: Claim | None = None
     title: str | None = None  # set when the conversation got its first title
     edits: uuid.UUID | None = None  # the turn whose question was asked anew in other words
+    is_first: bool = False  # the first version of an answer, to a question that is new
 
     @property
     def replayed(self) -> bool:
@@ -165,6 +166,7 @@ def queue_generation(
         estimate=estimate,
         claim=claim,
         title=title,
+        is_first=question.is_new,
     )
 
 

@@ -162,7 +162,7 @@ class Runtime:
         """Bring the terminal event to every socket: through the live stream here, by a notice elsewhere."""
         stream = self.streams.pop(generation_id, None)
         if stream is not None:
-            stream.finish(ended.event)
+            stream.finish(ended.event, at=ended.finished_at)
             if stream.local:
                 await self.log.end(stream)
         notice = ended_notice(generation_id, ended.conversation_id, ended.event["turn_id"])

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from inspect import iscoroutinefunction
 from typing import IO, Any, cast
 
-from asgiref.sync import SyncToAsync
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpRequest
@@ -134,16 +133,3 @@ class UnknownPath(RestView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         raise Problem("not_found", "There is nothing at this address. Addresses end with a slash.")
-
-
-def release_request_thread() -> None:
-    """Give back the thread that Django's synchronous middleware used for this request.
-
-    Django keeps one for each request until its end. A request that waits for an answer would hold it,
-    idle, for a minute; what comes after the wait gets a new one.
-    """
-    context = SyncToAsync.thread_sensitive_context.get(None)
-    if context is not None:
-        executor = SyncToAsync.context_to_thread_executor.pop(context, None)
-        if executor is not None:
-            executor.shutdown(wait=False)

@@ -10,6 +10,7 @@ from typing import Any
 
 from conversations.branches import version_counts, versions_of
 from conversations.continuing import problem_of
+from conversations.events import Event
 from conversations.exceptions import NotFound
 from conversations.markdown import to_html
 from conversations.models import Conversation, Generation, Turn
@@ -78,6 +79,27 @@ def read_answer(generation_id: uuid.UUID, *, html: bool) -> Message:
     """One version of an answer, whether or not it is the chosen one."""
     generation = Generation.objects.select_related("turn").get(pk=generation_id)
     return _answers([generation], {generation.turn_id: generation.turn.turn_id}, html=html)[generation.pk]
+
+
+def told_answer(event: Event, *, created_at: datetime, finished_at: datetime, html: bool) -> Message:
+    """What :func:`read_answer` gives for the only version of an answer, from its terminal event."""
+    return Message(
+        role="assistant",
+        turn_id=uuid.UUID(event["turn_id"]),
+        text=event["text"],
+        created_at=created_at,
+        html=event["html"] if html else None,
+        generation_id=uuid.UUID(event["generation_id"]),
+        state=event["type"].removeprefix("generation."),
+        model=event["receipt"]["model"],
+        seq=event["seq"],
+        notes=event["notes"],
+        finish_reason=event["finish_reason"] or None,
+        versions=1,
+        receipt=event["receipt"],
+        error=event.get("error"),
+        finished_at=finished_at,
+    )
 
 
 def read_versions(turn: Turn, *, html: bool) -> list[Message]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from conversations.api.base import release_request_thread
 from conversations.api.watching import Watch
 from conversations.launch import stop
 from conversations.models import Generation, Turn
+from conversations.request_threads import release_request_thread
 from conversations.runtime import get_runtime
 
 STOP_WAIT_SECONDS = 5.0

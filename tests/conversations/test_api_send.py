@@ -64,6 +64,42 @@ async def test_it_replays_a_turn_id_and_charges_once(conversation: Conversation,
     assert await in_database(Turn.objects.count) == 1
 
 
+@pytest.mark.parametrize(
+    ("model", "state"),
+    [
+        ("demo:0-5-0", "completed"),
+        ("demo:0-20-0!cut", "completed"),
+        ("demo:0-20-0!die@10", "interrupted"),
+        ("demo:0-5-0!nousage", "completed"),
+        ("demo:0-5-0!401", "failed"),
+    ],
+)
+async def test_it_tells_a_new_answer_as_the_database_has_it(
+    conversation: Conversation, rest: Rest, monkeypatch: pytest.MonkeyPatch, model: str, state: str
+) -> None:
+    path = messages(conversation) + "?html=true"
+    body = {"text": "Hello", "turn_id": str(uuid.uuid4()), "model": model}
+    with monkeypatch.context() as unread:
+        unread.delattr(sending, "read_answer")  # its end has told it
+        told = (await rest.post(path, body)).json()
+
+    read = (await rest.post(path, body)).json()
+
+    told, read = told.get("message", told), read.get("message", read)
+    assert (told["state"], told["turn_id"]) == (state, body["turn_id"])
+    assert told == read
+
+
+async def test_it_counts_the_versions_of_an_answer_that_is_not_the_first(
+    conversation: Conversation, rest: Rest
+) -> None:
+    first = (await rest.post(messages(conversation), {"text": "Hello", "model": "demo:0-5-0"})).json()
+
+    second = (await rest.post(f"turns/{first['turn_id']}/retry/", {})).json()
+
+    assert (first["versions"], second["versions"]) == (1, 2)
+
+
 async def test_it_waits_on_the_same_answer_when_a_turn_id_comes_twice_at_once(
     conversation: Conversation, rest: Rest
 ) -> None:
