@@ -17,6 +17,7 @@ MAX_HINT_SECONDS = 86_400.0
 
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _PART = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*(ms|s|m|h|d)")
+_NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,9})?")
 _DURATION = re.compile(rf"(?:{_PART.pattern}\s*)+")
 _PROSE = re.compile(
     rf"(?:try again|retry|reset\w*)\s+(?:in|after)\s+((?:{_PART.pattern}\s*)+)", re.IGNORECASE
@@ -57,6 +58,19 @@ def parse_retry_after(value: str, *, now: datetime | None = None) -> float | Non
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return bounded((moment - (now or datetime.now(UTC))).total_seconds())
+
+
+def parse_retry_delay(value: object) -> float | None:
+    """Seconds of RetryInfo: ``53s`` as the protocol writes it, a bare number or its parts as gateways do."""
+    if isinstance(value, str):
+        return parse_duration(value) or (bounded(float(value)) if _NUMBER.fullmatch(value.strip()) else None)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return bounded(float(min(value, MAX_HINT_SECONDS)))
+    if isinstance(value, Mapping):
+        nanos = value.get("nanos")
+        part = nanos / 1e9 if isinstance(nanos, int) and 0 < nanos < 10**9 else 0.0
+        return bounded((parse_retry_delay(value.get("seconds")) or 0.0) + part)
+    return None
 
 
 def hint_in_prose(message: str) -> float | None:

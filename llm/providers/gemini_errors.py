@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
-
-import orjson
 
 from llm.errors import (
     BadCredentials,
@@ -24,7 +23,7 @@ from llm.errors import (
     ProviderTimedOut,
     RateLimited,
 )
-from llm.hints import hint_in_headers, hint_in_prose, longest, parse_duration
+from llm.hints import hint_in_headers, hint_in_prose, longest, parse_retry_delay
 
 _BY_STATUS: dict[int, type[LLMError]] = {
     401: BadCredentials,
@@ -59,7 +58,8 @@ def error_from_body(status: int, headers: Mapping[str, str], body: Any) -> LLMEr
     hints = [hint_in_headers(headers), hint_in_prose(message)]
     hints.append(hint_in_details(error))
     error_class = _class_for(status, str(error.get("status") or ""), message.lower(), details)
-    text = orjson.dumps(body, default=str).decode()
+    # The SDK's parser takes what a stricter one refuses: numbers of any size, halves of surrogate pairs.
+    text = json.dumps(body, default=str, ensure_ascii=False).encode(errors="replace").decode()
     return error_class(text, retry_after_seconds=longest(hints), status=status)
 
 
@@ -104,7 +104,7 @@ def details_of(error: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def hint_in_details(error: Mapping[str, Any]) -> float | None:
     """Seconds of RetryInfo."""
-    return longest(parse_duration(str(detail.get("retryDelay") or "")) for detail in details_of(error))
+    return longest(parse_retry_delay(detail.get("retryDelay")) for detail in details_of(error))
 
 
 def _list(value: Any) -> list[Any]:

@@ -25,7 +25,9 @@ from conversations.admission.gate import PREFIX
 from conversations.database import close_database_threads, in_database
 from conversations.models import ApiKey, Conversation, Generation, State, Turn
 from conversations.runtime import shut_down
+from tests.conversations.providers import KEY, KINDS, add_models
 from tests.conversations.rest import Rest
+from tests.fakes.provider_server import ProviderServer
 from tests.listener import Listener, frame
 
 EVENT_TIMEOUT_SECONDS = 10
@@ -162,4 +164,29 @@ async def books_balance(conversation: Conversation) -> AsyncIterator[None]:
         lambda: set(Generation.objects.live().exclude(hold_id=None).values_list("hold_id", flat=True))
     )
     assert await in_database(lambda: set(Hold.objects.alive().values_list("pk", flat=True))) == waiting
+    assert await in_database(lambda: [finding for finding in check_books() if finding.rows]) == []
+
+
+@pytest_asyncio.fixture
+async def scripted_server(
+    monkeypatch: pytest.MonkeyPatch, transactional_db: None, settings: Settings
+) -> AsyncIterator[ProviderServer]:
+    """A provider over HTTP. Where no other model stands in, every failure is seen as it is."""
+    settings.FALLBACKS = ["none"]
+    for provider in KINDS:
+        monkeypatch.setenv(f"{provider.upper()}_API_KEY", KEY)
+    server = ProviderServer()
+    await server.start()
+    await in_database(add_models, server.url, "0-5-0")
+    yield server
+    await server.stop()
+
+
+@pytest_asyncio.fixture
+async def scripted_socket(
+    scripted_server: ProviderServer, conversation: Conversation, alice_key: str, open_socket: OpenSocket
+) -> AsyncIterator[Socket]:
+    """One on which the scripted provider is asked; at the end the books balance."""
+    yield await open_socket(conversation.pk, alice_key)
+    assert await in_database(Hold.objects.alive().count) == 0
     assert await in_database(lambda: [finding for finding in check_books() if finding.rows]) == []

@@ -8,33 +8,37 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
-import pytest_asyncio
 from pytest_django import Settings
 
-from billing.books import check_books
-from billing.models import Hold, LedgerEntry
+from billing.models import LedgerEntry
 from conversations.database import in_database
-from conversations.models import Conversation
 from conversations.outcomes import ERRORS
 from llm.errors import LLMError
-from tests.conversations.conftest import OpenSocket, Socket
-from tests.conversations.providers import KEY, KINDS, add_models
+from tests.conversations.conftest import Socket
+from tests.conversations.providers import KEY, KINDS
+from tests.conversations.scripted import (
+    EXHAUSTED,
+    SECRET_WORDS,
+    ask,
+    gemini,
+    openai,
+    quota,
+    refusal,
+    retry_info,
+    seconds_until_retry,
+    stream,
+)
 from tests.fakes.provider_server import At, Close, ProviderServer, Reply, Reset, Send, Stall
 from tests.fakes.wire import Counts, GeminiDialect, OpenAIDialect, data
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DIALECTS: dict[str, GeminiDialect | OpenAIDialect] = {"openai": OpenAIDialect(), "gemini": GeminiDialect()}
-EXHAUSTED = "RESOURCE_EXHAUSTED"
-SECRET_WORDS = "internal-host-17 Traceback"
 
 
 @dataclass(frozen=True)
@@ -47,35 +51,6 @@ class Row:
     retry: str | None = None
     state: str = "failed"
     hint: float | None = None  # seconds
-
-
-def refusal(status: int, body: Any, **headers: str) -> Reply:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Reply([Send(raw)], status=status, headers={"Content-Type": "application/json", **named})
-
-
-def openai(status: int, message: str = SECRET_WORDS, **fields: Any) -> Reply:
-    headers = {"Retry_After": fields.pop("retry_after")} if "retry_after" in fields else {}
-    return refusal(status, {"error": {"message": message, **fields}}, **headers)
-
-
-def gemini(status: int, name: str, message: str = SECRET_WORDS, *details: dict[str, Any]) -> Reply:
-    error = {"code": status, "status": name, "message": message, "details": list(details)}
-    return refusal(status, {"error": error})
-
-
-def quota(quota_id: str, **fields: str) -> dict[str, Any]:
-    kind = "type.googleapis.com/google.rpc.QuotaFailure"
-    return {"@type": kind, "violations": [{"quotaId": quota_id, **fields}]}
-
-
-def retry_info(delay: str) -> dict[str, Any]:
-    return {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}
-
-
-def stream(*pieces: bytes, end: Any = None) -> Reply:
-    return Reply([*(Send(piece) for piece in pieces), *([end] if end is not None else [])])
 
 
 OPENAI_ROWS = [
@@ -179,43 +154,6 @@ ROWS += [("gemini", row) for row in [*GEMINI_ROWS, *both(DIALECTS["gemini"])]]
 ALERTED = {"bad_credentials", "out_of_credit", "daily_quota", "not_available", "not_enabled", "model_gone"}
 
 
-@pytest_asyncio.fixture
-async def server(
-    monkeypatch: pytest.MonkeyPatch, transactional_db: None, settings: Settings
-) -> AsyncIterator[ProviderServer]:
-    """Where no other model stands in, every failure is seen as it is."""
-    settings.FALLBACKS = ["none"]
-    for provider in KINDS:
-        monkeypatch.setenv(f"{provider.upper()}_API_KEY", KEY)
-    server = ProviderServer()
-    await server.start()
-    await in_database(add_models, server.url, "0-5-0")
-    yield server
-    await server.stop()
-
-
-@pytest_asyncio.fixture
-async def socket(
-    server: ProviderServer, conversation: Conversation, alice_key: str, open_socket: OpenSocket
-) -> AsyncIterator[Socket]:
-    yield await open_socket(conversation.pk, alice_key)
-    assert await in_database(Hold.objects.alive().count) == 0
-    assert await in_database(lambda: [finding for finding in check_books() if finding.rows]) == []
-
-
-def seconds_until_retry(waiting: dict[str, Any], asked_at: datetime) -> float:
-    """From the question on, for a slow machine takes its time before it tells of the rest."""
-    return (datetime.fromisoformat(waiting["retry_at"]) - asked_at).total_seconds()
-
-
-async def ask(socket: Socket, provider: str) -> tuple[uuid.UUID, dict[str, Any]]:
-    """The turn, and the event of its wait or its end."""
-    turn_id = uuid.uuid4()
-    await socket.send("turn.create", turn_id=turn_id, text="Hello", model=f"{provider}:0-5-0")
-    ends = (f"generation.{end}" for end in ("completed", "stopped", "interrupted", "failed"))
-    return turn_id, await socket.until("generation.waiting", *ends)
-
-
 def classes(base: type[LLMError] = LLMError) -> Iterator[type[LLMError]]:
     for child in base.__subclasses__():
         yield child
@@ -224,30 +162,30 @@ def classes(base: type[LLMError] = LLMError) -> Iterator[type[LLMError]]:
 
 @pytest.mark.parametrize(("provider", "row"), ROWS, ids=[f"{provider} {row.name}" for provider, row in ROWS])
 async def test_each_failure_has_its_state_its_words_and_its_price(
-    provider: str, row: Row, server: ProviderServer, socket: Socket, settings: Settings
+    provider: str, row: Row, scripted_server: ProviderServer, scripted_socket: Socket, settings: Settings
 ) -> None:
-    server.script(row.reply)
+    scripted_server.script(row.reply)
     if row.retry == "choice":
         settings.RETRY_PATIENCE_SECONDS = 0  # the day may be about to end
     if row.retry is not None:
         asked_at = datetime.now(UTC)
-        turn_id, waiting = await ask(socket, provider)
+        turn_id, waiting = await ask(scripted_socket, provider)
         assert (waiting["type"], waiting.get("reason")) == ("generation.waiting", row.retry)
         assert waiting["attempt"] == 1
         assert SECRET_WORDS not in json.dumps(waiting)
         if row.hint is not None:
             assert row.hint <= seconds_until_retry(waiting, asked_at)
             assert waiting["wait_seconds"] <= row.hint * 1.2 + 1
-        await socket.send("turn.stop", turn_id=turn_id)
-        await socket.until_end()
+        await scripted_socket.send("turn.stop", turn_id=turn_id)
+        await scripted_socket.until_end()
         if row.retry == "choice":
             return  # the person decides: another model, at midnight, or not at all
         settings.MAX_RETRIES = 0
-        server.scripts.clear()
-        server.script(row.reply, row.reply)  # a time-out is repeated once, whatever the setting says
-    _, end = await ask(socket, provider)
+        scripted_server.scripts.clear()
+        scripted_server.script(row.reply, row.reply)  # a time-out is repeated once, whatever the setting says
+    _, end = await ask(scripted_socket, provider)
     if row.code == "provider_timed_out":
-        end = await socket.until_end()
+        end = await scripted_socket.until_end()
     assert (end["type"], end["error"]["code"]) == (f"generation.{row.state}", row.code)
     words = ERRORS[row.code]
     broke_off = row.state == "interrupted" and words.broke_off
@@ -276,11 +214,11 @@ async def test_silence_is_not_waited_for(
     silence: str,
     code: str,
     has_text: bool,
-    server: ProviderServer,
-    socket: Socket,
+    scripted_server: ProviderServer,
+    scripted_socket: Socket,
     settings: Settings,
 ) -> None:
-    await ask(socket, provider)  # making the client takes its time
+    await ask(scripted_socket, provider)  # making the client takes its time
     settings.FIRST_TOKEN_TIMEOUT_SECONDS = settings.STALL_TIMEOUT_SECONDS = 0.2
     settings.GENERATION_TIMEOUT_SECONDS = 0.6
     word = DIALECTS[provider].text("word ")
@@ -290,8 +228,8 @@ async def test_silence_is_not_waited_for(
         "a word": stream(word, end=Stall()),
         "drops": Reply([step for number in range(200) for step in (At(number / 20), Send(word))]),
     }
-    server.script(replies[silence])
-    _, end = await ask(socket, provider)
+    scripted_server.script(replies[silence])
+    _, end = await ask(scripted_socket, provider)
     assert (end["type"], end["error"]["code"]) == (
         "generation.interrupted" if has_text else "generation.failed",
         code,
@@ -302,81 +240,4 @@ async def test_silence_is_not_waited_for(
     assert sorted(entries) == ["house", "user"]
     # Nobody listens any more, so the provider stops as well.
     async with asyncio.timeout(5):
-        await server.requests[-1].closed.wait()
-
-
-HINTS = [
-    ("12", 12),
-    ("0.5", 0.5),
-    ("-5", None),
-    ("0", None),
-    ("soon", None),
-    ("", None),
-    ("nan", None),
-    (format_datetime(datetime(2001, 1, 1, tzinfo=UTC), usegmt=True), None),
-]
-
-
-@pytest.mark.parametrize(("value", "seconds"), HINTS)
-async def test_it_takes_any_retry_after(
-    value: str, seconds: float | None, server: ProviderServer, socket: Socket
-) -> None:
-    server.script(openai(429, code="rate_limit_exceeded", retry_after=value))
-    asked_at = datetime.now(UTC)
-    turn_id, waiting = await ask(socket, "openai")
-    shortest, longest = (0.4, 1.0) if seconds is None else (seconds, seconds * 1.2 + 1)
-    assert shortest <= seconds_until_retry(waiting, asked_at)
-    assert waiting["wait_seconds"] <= longest
-    await socket.send("turn.stop", turn_id=turn_id)
-    await socket.until_end()
-
-
-async def test_it_takes_a_retry_after_that_is_a_date(server: ProviderServer, socket: Socket) -> None:
-    asked_at = datetime.now(UTC)
-    date = format_datetime(asked_at + timedelta(seconds=30), usegmt=True)
-    server.script(openai(503, code="server_is_overloaded", retry_after=date))
-    turn_id, waiting = await ask(socket, "openai")
-    assert seconds_until_retry(waiting, asked_at) >= 29  # such a date has whole seconds
-    assert waiting["wait_seconds"] <= 37
-    await socket.send("turn.stop", turn_id=turn_id)
-    await socket.until_end()
-
-
-@pytest.mark.parametrize("value", ["999999999999", "1e300", "inf"])
-async def test_an_absurd_hint_is_not_waited_for(value: str, server: ProviderServer, socket: Socket) -> None:
-    server.script(openai(429, code="rate_limit_exceeded", retry_after=value))
-    turn_id, waiting = await ask(socket, "openai")
-    # The person decides: another model, later, or not at all. No longer than a day is believed.
-    assert (waiting["reason"], waiting["wait_seconds"] <= 86_400) == ("choice", True)
-    await socket.send("turn.stop", turn_id=turn_id)
-    await socket.until_end()
-
-
-OPENAI_USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
-USAGES: dict[str, list[Any]] = {
-    "first": [OPENAI_USAGE, "text", "end"],
-    "between": ["text", OPENAI_USAGE, "end"],
-    "twice": [{"prompt_tokens": 5, "completion_tokens": 1}, "text", OPENAI_USAGE, "end", OPENAI_USAGE],
-    "nulls": ["text", None, "end", OPENAI_USAGE, {"prompt_tokens": None, "completion_tokens": None}],
-    "parts": [{"prompt_tokens": 5}, "text", {"completion_tokens": 2}, "end"],
-}
-
-
-@pytest.mark.parametrize("order", USAGES)
-async def test_usage_counts_in_whatever_order_it_comes(
-    order: str, server: ProviderServer, socket: Socket
-) -> None:
-    dialect = OpenAIDialect()
-    pieces = []
-    for part in USAGES[order]:
-        if part == "text":
-            pieces.append(dialect.text("Hello world"))
-        elif part == "end":
-            pieces.append(dialect.end("stop", None).replace(b"data: [DONE]\n\n", b""))
-        else:
-            pieces.append(data({"id": "x", "choices": [], "usage": part}))
-    server.script(stream(*pieces, b"data: [DONE]\n\n"))
-    _, end = await ask(socket, "openai")
-    assert end["type"] == "generation.completed"
-    receipt = end["receipt"]
-    assert (receipt["input_tokens"], receipt["output_tokens"], receipt["estimated"]) == (5, 2, False)
+        await scripted_server.requests[-1].closed.wait()

@@ -9,6 +9,7 @@ import pytest
 
 from llm import errors
 from llm.errors import LLMError
+from llm.hints import MAX_HINT_SECONDS
 from llm.providers import gemini_errors, openai_errors
 
 NO_HEADERS: dict[str, str] = {}
@@ -160,9 +161,82 @@ def test_it_names_gemini_errors(status: int, error: Any, code: str) -> None:
     assert gemini_errors.error_from_body(status, NO_HEADERS, {"error": error}).code == code
 
 
-@pytest.mark.parametrize("body", [[], {}, None, "text", {"error": "text"}, {"message": "<html>"}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {},
+        None,
+        "text",
+        {"error": "text"},
+        {"message": "<html>"},
+        {"message": "\ud800"},
+        {"code": 10**40},
+        [7],
+    ],
+)
 def test_it_reads_any_gemini_body(body: Any) -> None:
     assert gemini_errors.error_from_body(503, NO_HEADERS, body).code == "provider_overloaded"
+
+
+RETRY_DELAYS: list[tuple[Any, float | None]] = [
+    ("53s", 53.0),
+    ("1.5s", 1.5),
+    ("0.000000001s", 1e-9),
+    ("3.999999999s", 3.999999999),
+    ("0s", None),
+    ("-3s", None),
+    ("999999999999s", MAX_HINT_SECONDS),
+    ("9999999999999999s", None),
+    ("s", None),
+    ("", None),
+    ("soon", None),
+    ("53", 53.0),
+    (" 53 ", 53.0),
+    ("1e9", None),
+    ("nan", None),
+    (53, 53.0),
+    (1.5, 1.5),
+    (0, None),
+    (-3, None),
+    (10**12, MAX_HINT_SECONDS),
+    (float("nan"), None),
+    (float("inf"), MAX_HINT_SECONDS),
+    (True, None),
+    (None, None),
+    (["53s"], None),
+    ({"seconds": 2, "nanos": 500_000_000}, 2.5),
+    ({"seconds": "53"}, 53.0),
+    ({"nanos": 250_000_000}, 0.25),
+    ({"seconds": -1, "nanos": -5}, None),
+    ({"seconds": {"seconds": 3}, "nanos": "x"}, 3.0),
+    ({}, None),
+]
+
+
+@pytest.mark.parametrize(("delay", "seconds"), RETRY_DELAYS, ids=[repr(row[0])[:40] for row in RETRY_DELAYS])
+def test_it_reads_any_retry_delay(delay: Any, seconds: float | None) -> None:
+    error = {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": [{"retryDelay": delay}]}
+    assert gemini_errors.error_from_body(429, NO_HEADERS, {"error": error}).retry_after_seconds == seconds
+    # Google's servers speak OpenAI's protocol too, and name the delay in the same way.
+    found = openai_errors.error_in_stream({"code": 429, "details": error["details"]})
+    assert (found.code, found.retry_after_seconds) == ("rate_limited", seconds)
+
+
+@pytest.mark.parametrize(
+    "details",
+    [None, "53s", 53, {}, {"retryDelay": "53s"}, [], [None], ["53s"], [[{"retryDelay": "53s"}]], [{}], [7]],
+)
+def test_it_reads_details_of_any_form(details: Any) -> None:
+    found = gemini_errors.error_from_body(429, NO_HEADERS, {"error": {"details": details}})
+    assert (found.code, found.retry_after_seconds) == ("rate_limited", None)
+
+
+def test_it_takes_the_longest_of_several_delays() -> None:
+    details = [{"retryDelay": "7s"}, {"retryDelay": None}, {"retryDelay": "1m30s"}, {"retryDelay": "-9s"}]
+    error = {"error": {"details": details, "message": "Please retry in 12.5s."}}
+    assert gemini_errors.error_from_body(429, {"retry-after": "3"}, error).retry_after_seconds == 90.0
+    assert gemini_errors.error_from_body(429, {"retry-after": "120"}, error).retry_after_seconds == 120.0
 
 
 RECORDED = {
