@@ -77,8 +77,7 @@ class Supervisor:
         self.address = address
         self.folder = folder
         self.guard = guard
-        # The preparation has run the system checks; the worker need not run them once more.
-        self.environment = {**os.environ, "CELERY_SKIP_CHECKS": "1"}
+        self.environment = dict(os.environ)
         self.drain_seconds = env_float("DRAIN_SECONDS", 30.0, minimum=0)
         self.children: list[Child] = []
         self.watchers: list[asyncio.Task[None]] = []

@@ -50,6 +50,7 @@ FILTERS: list[tuple[dict[str, Any], Callable[[Line], bool]]] = [
 ]
 
 
+@pytest.mark.no_cover
 @given(
     calls=CALLS,
     first=st.integers(-2, 75),

@@ -22,7 +22,7 @@ from conversations.database import in_database
 from conversations.models import ApiKey, Conversation, Generation, State, Turn, WaitingReason
 from tests.conversations.rest import Rest
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.no_cover]
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # What can be done to an answer that waits; the others are shown one that is complete.

@@ -36,7 +36,7 @@ from tests.conversations.scripted import (
 from tests.fakes.provider_server import At, Close, ProviderServer, Reply, Reset, Send, Stall
 from tests.fakes.wire import Counts, GeminiDialect, OpenAIDialect, data
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.no_cover]
 
 DIALECTS: dict[str, GeminiDialect | OpenAIDialect] = {"openai": OpenAIDialect(), "gemini": GeminiDialect()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -107,12 +108,20 @@ class LaunchedSite:
                 continue
         return found
 
-    def find(self, word: str) -> psutil.Process:
-        """The first process with the word in its command line."""
+    def commands(self) -> dict[psutil.Process, str]:
+        """Every living process of this site with its command line."""
+        found = {}
         for process in self.processes():
-            if any(word in part for part in process.cmdline()):
+            with contextlib.suppress(psutil.NoSuchProcess):  # it ended while we looked
+                found[process] = " ".join(process.cmdline())
+        return found
+
+    def find(self, word: str, *, other_than: psutil.Process | None = None) -> psutil.Process:
+        """The first process with the word in its command line."""
+        for process, command in self.commands().items():
+            if word in command and process != other_than:
                 return process
-        raise AssertionError(f"no process with {word!r}")
+        raise AssertionError(f"no process with {word!r}:\n{self.output}")
 
     def wait_until_gone(self, *, seconds: float = 30.0) -> list[psutil.Process]:
         """Waits for the end of all processes; returns those that are still there."""

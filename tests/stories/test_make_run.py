@@ -24,7 +24,7 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from chatsite.data_folder import FolderLock
-from tests.stories.launched import LAUNCHER, MAKE_RUN, ROOT, LaunchedSite
+from tests.stories.launched import LAUNCHER, MAKE_RUN, ROOT, START_SECONDS, LaunchedSite
 
 pytestmark = pytest.mark.story
 PASSWORD = "correct-horse-battery"
@@ -143,7 +143,7 @@ def test_it_keeps_its_secrets_to_the_owner(running: LaunchedSite) -> None:
     for name in ("secret_key", "redis_url", "valkey/valkey.conf"):
         assert stat.S_IMODE((running.folder / name).stat().st_mode) == 0o600, name
     secret = (running.folder / "secret_key").read_text()
-    assert all(secret not in " ".join(process.cmdline()) for process in running.processes())
+    assert all(secret not in command for command in running.commands().values())
 
 
 def test_it_refuses_a_second_launcher_on_one_data_folder(running: LaunchedSite) -> None:
@@ -197,7 +197,7 @@ def test_it_waits_for_the_remains_of_a_killed_launcher(folder: Path, sites: list
     again = LaunchedSite(folder, measured=False)
     sites.append(again)
     again.wait_until_ready()
-    assert sum("uvicorn" in " ".join(process.cmdline()) for process in again.processes()) == 1
+    assert sum("uvicorn" in command for command in again.commands().values()) == 1
 
 
 @pytest.mark.parametrize(
@@ -222,11 +222,14 @@ def test_it_restarts_a_process_that_died(word: str, name: str, running: Launched
 
 
 def wait_for_other(site: LaunchedSite, word: str, old: psutil.Process) -> psutil.Process:
-    for _ in range(400):
-        for process in site.processes():
-            if process.pid != old.pid and any(word in part for part in process.cmdline()):
-                return process
-    raise AssertionError(f"no new {word}:\n{site.output}")
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return site.find(word, other_than=old)
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)  # nobody announces that a process was started
 
 
 def wait_for_answer(url: str) -> None:
