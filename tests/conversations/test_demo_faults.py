@@ -28,6 +28,7 @@ class Row:
     code: str = ""
     tokens: int = 0  # visible ones
     charged: bool = False
+    cached_percent: int = 0
 
 
 ROWS = [
@@ -57,8 +58,8 @@ ROWS = [
     Row("think", "completed", tokens=15, charged=True),
     Row("think@8", "completed", tokens=12, charged=True),
     Row("think@20", "failed", "empty_answer"),
-    Row("cached", "completed", tokens=20, charged=True),
-    Row("cached@80", "completed", tokens=20, charged=True),
+    Row("cached", "completed", tokens=20, charged=True, cached_percent=50),
+    Row("cached@80", "completed", tokens=20, charged=True, cached_percent=80),
     Row("nousage", "completed", tokens=20, charged=True),
     Row("429x1", "failed", "rate_limited"),
     Row("429@0.1x1", "failed", "rate_limited"),
@@ -95,7 +96,13 @@ async def test_each_fault_ends_as_documented(row: Row, socket: Socket, settings:
     end = await socket.until_end()
     assert end["type"] == f"generation.{row.state}"
     assert end["seq"] == row.tokens
-    assert end["receipt"]["charged"] is row.charged
+    receipt = end["receipt"]
+    assert receipt["charged"] is row.charged
+    if row.charged:
+        assert receipt["estimated"] is (row.fault == "nousage")
+        assert (receipt["cached_tokens"] or 0) == receipt["input_tokens"] * row.cached_percent // 100
+        assert receipt["output_tokens"] - (receipt["thinking_tokens"] or 0) == row.tokens
+        assert end["finish_reason"] == ("length" if row.fault.startswith("cut") else "stop")
     if row.code:
         words = ERRORS[row.code]
         broke_off = row.state == "interrupted" and words.broke_off

@@ -20,7 +20,7 @@ from conversations.database import in_database
 from conversations.outcomes import ERRORS
 from llm.errors import LLMError
 from tests.conversations.conftest import Socket
-from tests.conversations.providers import KEY, KINDS
+from tests.conversations.providers import KEY, KINDS, add_models
 from tests.conversations.scripted import (
     EXHAUSTED,
     SECRET_WORDS,
@@ -77,6 +77,8 @@ OPENAI_ROWS = [
     Row("slow down", openai(429, type="slow_down"), "rate_limited", "rate_limit"),
     Row("unpaid", openai(429, type="insufficient_quota"), "out_of_credit"),
     Row("spend limit", openai(429, code="project_spend_limit_exceeded"), "out_of_credit"),
+    Row("credit balance", openai(429, code="credit_balance_exhausted"), "out_of_credit"),
+    Row("usage limit", openai(429, code="organization_usage_limit_exceeded"), "out_of_credit"),
     Row("402", openai(402), "out_of_credit"),
     Row("408", openai(408), "connection_failed", "retry"),
     Row("409", openai(409), "connection_failed", "retry"),
@@ -120,7 +122,19 @@ GEMINI_ROWS = [
     Row("limit 0", gemini(429, EXHAUSTED, "Quota exceeded, limit: 0, model: x"), "not_enabled"),
     Row("unpaid", gemini(429, EXHAUSTED, "Your prepayment credits are depleted."), "out_of_credit"),
     Row("bare 429", gemini(429, EXHAUSTED), "rate_limited", "rate_limit"),
+    Row("401", gemini(401, "UNAUTHENTICATED"), "bad_credentials"),
+    Row("402", gemini(402, "PAYMENT_REQUIRED"), "out_of_credit"),
+    Row("408", gemini(408, "DEADLINE_EXCEEDED"), "connection_failed", "retry"),
+    Row("409", gemini(409, "ABORTED"), "connection_failed", "retry"),
+    Row("499", gemini(499, "CANCELLED"), "connection_failed", "retry"),
     Row("500", gemini(500, "INTERNAL"), "provider_error", "retry"),
+    Row("502", gemini(502, "UNAVAILABLE"), "provider_error", "retry"),
+    Row("529", gemini(529, "UNAVAILABLE"), "provider_overloaded", "retry"),
+    Row(
+        "recitation",
+        stream(data({"candidates": [{"finishReason": "RECITATION"}]}, "\r\n")),
+        "content_blocked",
+    ),
     Row("503", gemini(503, "UNAVAILABLE"), "provider_overloaded", "retry"),
     Row("504", gemini(504, "DEADLINE_EXCEEDED"), "provider_timed_out", "retry"),
     Row("HTML", refusal(502, b"<html>Bad gateway</html>"), "provider_error", "retry"),
@@ -197,6 +211,38 @@ async def test_each_failure_has_its_state_its_words_and_its_price(
     charged = LedgerEntry.objects.filter(bearer="user", generation_id=end["generation_id"])
     assert await in_database(charged.count) == 0
     assert any(found.alert for found in classes() if found.code == row.code) == (row.code in ALERTED)
+
+
+@pytest.mark.parametrize("provider", KINDS)
+@pytest.mark.parametrize("missing", ["server", "name"])
+async def test_nobody_there_is_a_lost_connection(
+    provider: str, missing: str, scripted_server: ProviderServer, scripted_socket: Socket
+) -> None:
+    await scripted_server.stop()
+    if missing == "name":
+        await in_database(add_models, "http://nowhere.invalid", "0-5-0")
+    turn_id, waiting = await ask(scripted_socket, provider)
+    assert (waiting["type"], waiting["reason"]) == ("generation.waiting", "retry")
+    assert waiting["detail"].startswith("The connection to ")
+    await scripted_socket.send("turn.stop", turn_id=turn_id)
+    await scripted_socket.until_end()
+    assert not await in_database(LedgerEntry.objects.exists)
+
+
+@pytest.mark.parametrize("provider", KINDS)
+async def test_a_cut_answer_is_complete_charged_and_can_be_continued(
+    provider: str, scripted_server: ProviderServer, scripted_socket: Socket
+) -> None:
+    dialect = DIALECTS[provider]
+    scripted_server.script(stream(dialect.text("The answer "), dialect.end("length", Counts(5, 2))))
+    _, end = await ask(scripted_socket, provider)
+    assert (end["type"], end["finish_reason"], end["text"]) == (
+        "generation.completed",
+        "length",
+        "The answer ",
+    )
+    assert (end["receipt"]["charged"], end["receipt"]["output_tokens"]) == (True, 2)
+    assert "continue" in [option["action"] for option in end["options"]]
 
 
 SILENCES: list[tuple[str, str, bool]] = [
