@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.response import SimpleTemplateResponse
+from django.urls import resolve
 from structlog.contextvars import bind_contextvars, clear_contextvars
 from uuid_utils import uuid7
 
@@ -42,6 +44,35 @@ class RequestIdMiddleware:
         response["X-Request-ID"] = request_id
         if not response.has_header("Cache-Control") and not request.path.startswith("/static/"):
             response["Cache-Control"] = "no-store, private"
+        return response
+
+
+class ProgramMiddleware:
+    """Takes the requests of programs straight to the API.
+
+    A request with an ``Authorization`` header is judged by that header alone: session, CSRF, messages and
+    the policies for pages have no say in it. Each of them would cost it changes of thread, which beside
+    open streams are dear.
+    """
+
+    async_capable = True
+    sync_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponse]]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path_info.startswith("/api/") or "Authorization" not in request.headers:
+            return await self.get_response(request)
+        match = resolve(request.path_info)
+        if not iscoroutinefunction(match.func):
+            return await self.get_response(request)
+        request.resolver_match = match
+        response: HttpResponse = await match.func(request, *match.args, **match.kwargs)
+        if isinstance(response, SimpleTemplateResponse):
+            await sync_to_async(response.render)()
         return response
 
 
