@@ -27,6 +27,8 @@ SCOPE_WORDS = {
     "conversation": "This conversation",
     "everyone": "The site",
 }
+# Others use these up as well.
+SHARED_SCOPES = ("group", "everyone")
 LEVEL_WORDS = {"75": "75 % used", "90": "Almost used up", "100": "Used up"}
 PART_WORDS = {
     "system": "system prompt",
@@ -210,6 +212,13 @@ def budget_key(meter: Meter) -> str:
 @register.filter
 def scope_word(meter: Meter) -> str:
     return SCOPE_WORDS.get(meter.scope, "Budget")
+
+
+@register.filter
+def head_text(meter: Meter) -> str:
+    """The same with whose it is, where it is not the person's own: "The site: 984 / 900,000 tokens ..."."""
+    text = budget_text(meter)
+    return f"{scope_word(meter)}: {text}" if meter.scope in SHARED_SCOPES else text
 
 
 @register.filter

@@ -21,6 +21,12 @@ export function budgetText(budget) {
   return `${amountText(budget, budget.used)} / ${limit}${period ? ` ${period}` : ""} (${Math.floor(budget.percent)} %)`;
 }
 
+/** Whose it is, before it, where others use it up as well. @param {string} scope @param {string} text as budgetText gives it */
+export function headText(scope, text) {
+  const whose = scope === "group" || scope === "everyone" ? SCOPE_WORDS[scope] : "";
+  return whose ? `${whose}: ${text}` : text;
+}
+
 /** The banner at 75, 90 and 100 %: what happened and what helps. @param {any} budget @param {number} nowMs */
 export function warningText(budget, nowMs) {
   const whose = WHOSE[/** @type {keyof typeof WHOSE} */ (budget.scope)] ?? "the";
@@ -93,7 +99,7 @@ export class Meter {
     this.root.dataset.level = row.dataset.level;
     for (const name of ["aria-valuenow", "aria-valuetext"]) copy(row, this.root, "[role=meter]", name);
     copy(row, this.root, ".meter-bar .fill", "width");
-    this.figure.textContent = row.querySelector("[data-field=budget-text]")?.textContent ?? "";
+    this.figure.textContent = headText(tightest.split(":")[0], row.querySelector("[data-field=budget-text]")?.textContent ?? "");
     const word = this.root.querySelector("summary .level-word");
     if (word) word.textContent = row.querySelector(".level-word")?.textContent ?? "";
     this.#shorten(`${Math.floor(Number(row.dataset.percent))} %`);

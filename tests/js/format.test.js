@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { joinContinuation } from "../../static/js/continuation.js";
 import { duration, money, rate, receiptLine, remaining, tokens } from "../../static/js/format.js";
-import { budgetText, tightestOf, warningText } from "../../static/js/meter.js";
+import { budgetText, headText, tightestOf, warningText } from "../../static/js/meter.js";
 import { receiptRows } from "../../static/js/receipt.js";
 
 const RECEIPT = {
@@ -87,4 +87,10 @@ test("it joins a continued answer and drops what is said twice", () => {
   assert.equal(joinContinuation("the number 10", "0 more"), "the number 100 more");
   assert.equal(joinContinuation("one two three four", "two three four five"), "one two three four five");
   assert.equal(joinContinuation("one two three four", "two three", true), "one two three four", "may be a repetition");
+});
+
+test("it says whose budget it is where others use it up as well", () => {
+  assert.equal(headText("everyone", "9 / 90 tokens this month (10 %)"), "The site: 9 / 90 tokens this month (10 %)");
+  assert.equal(headText("group", "$1.00 / $5.00 (20 %)"), "Your group: $1.00 / $5.00 (20 %)");
+  for (const scope of ["user", "own", "conversation"]) assert.equal(headText(scope, "9 / 90 tokens"), "9 / 90 tokens");
 });

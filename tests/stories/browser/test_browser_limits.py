@@ -192,6 +192,31 @@ async def test_the_header_goes_over_to_the_budget_that_has_become_the_tightest(
     await expect(chat.page.locator(".meter > summary .level-word")).to_have_text("75 % used")
 
 
+async def test_the_header_says_that_a_budget_is_shared(chat: Chat, alice: User) -> None:
+    await limit(alice, 90_000)
+    await sync_to_async(set_budget)(scope="everyone", unit="tokens", limit_units=30_000, period="month")
+    await chat.reload()
+    figure = chat.page.locator("[data-field=meter-figure]")
+    await chat.ask("First", "demo:10-4000-0")
+    await chat.until("completed")
+    await expect(figure).to_contain_text(re.compile(r"^The site: 4,\d{3} / 30,000 tokens this month"))
+    await chat.reload()
+    await expect(figure).to_contain_text(re.compile(r"^The site: 4,\d{3} / 30,000 tokens this month"))
+    await chat.page.locator(".meter summary").click()
+    await expect(chat.page.locator(".meter-row").first).to_contain_text("The site, shared by all")
+
+
+async def test_a_menu_of_a_tablet_is_as_wide_as_it_needs(chat: Chat) -> None:
+    await chat.page.set_viewport_size({"width": 768, "height": 1024})
+    for name in ("picker", "meter"):
+        await chat.page.locator(f".{name} summary").click()
+        box = await chat.page.locator(f".{name} > .panel").bounding_box()
+        assert box is not None
+        assert box["width"] < 400
+        assert 0 <= box["x"] <= 768 - box["width"]
+        await chat.page.keyboard.press("Escape")
+
+
 async def test_the_header_of_a_phone_has_the_whole_cost_of_a_chat_without_a_budget(
     chat: Chat, alice: User
 ) -> None:
