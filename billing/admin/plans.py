@@ -25,12 +25,14 @@ from billing.periods import check_timezone
 
 if TYPE_CHECKING:  # generic for the type checker only
     _ModelAdmin = admin.ModelAdmin[Any]
+    _StackedInline = admin.StackedInline[Any, Any]
     _TabularInline = admin.TabularInline[Any, Any]
     _AccountForm = forms.ModelForm[Account]
     _PlanBudgetForm = forms.ModelForm[PlanBudget]
     _MemberForm = forms.ModelForm[GroupMember]
 else:
     _ModelAdmin = admin.ModelAdmin
+    _StackedInline = admin.StackedInline
     _TabularInline = admin.TabularInline
     _AccountForm = _PlanBudgetForm = _MemberForm = forms.ModelForm
 
@@ -52,9 +54,11 @@ class PlanBudgetForm(_PlanBudgetForm):
         return take_amount(self, super().clean() or self.cleaned_data, "limit_units", self.instance.unit)
 
 
-class PlanBudgetInline(_TabularInline):
+class PlanBudgetInline(_StackedInline):
     model = PlanBudget
     form = PlanBudgetForm
+    # As a table they are wider than a phone by twice.
+    fields = (("limit_units", "unit", "period"), ("model", "thresholds"), "hard")
     extra = 0
     verbose_name_plural = "budgets that each person of the plan gets"
 
