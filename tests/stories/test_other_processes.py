@@ -116,6 +116,9 @@ async def test_it_completes_in_a_worker_when_the_web_process_dies_during_the_wai
     web, worker = site.start_web(), site.start_worker()
     other = site.start_web()
     async with Client(other.address, conversation.pk, secret) as watcher:
+        # Who opens a socket is let in before it hears other processes, and answered afterwards.
+        await watcher.send("ping")
+        await watcher.until("pong")
         async with Client(web.address, conversation.pk, secret) as asker:
             await asker.send("turn.create", turn_id=uuid.uuid4(), text="Hello", model="demo:0-50-5!429x1@2")
             waiting = await asker.until("generation.waiting")
