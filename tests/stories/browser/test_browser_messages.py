@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from urllib.parse import urljoin
 
 import pytest
 from django.contrib.auth.models import User
@@ -148,3 +149,18 @@ async def test_prices_stand_on_what_asks_again_and_a_conversation_goes_to_paper(
     await expect(paper.locator(".cost")).to_contain_text("tokens")
     await paper.get_by_role("link", name="Without costs").click()
     await expect(paper.locator(".cost")).not_to_contain_text("tokens")
+
+
+async def test_paper_is_white_and_has_no_buttons(chat: Chat) -> None:
+    await chat.ask("A small example in Python, please", "demo:friendly")
+    await chat.until("completed")
+    conversation = "/c/" + chat.page.url.partition("/c/")[2].partition("/")[0] + "/"
+    for path in (conversation, f"{conversation}print/"):
+        await chat.page.goto(urljoin(chat.base, path))
+        await expect(chat.page.locator(".code-bar").first).to_be_visible()
+        await chat.page.evaluate("() => { document.documentElement.dataset.theme = 'dark' }")
+        await chat.page.emulate_media(media="print")
+        await expect(chat.page.locator(".code-bar").first).to_be_hidden()
+        scheme = await chat.page.evaluate("() => getComputedStyle(document.documentElement).colorScheme")
+        assert scheme == "light", path
+        await chat.page.emulate_media(media="screen")
