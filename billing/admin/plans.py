@@ -58,7 +58,7 @@ class PlanBudgetInline(_StackedInline):
     model = PlanBudget
     form = PlanBudgetForm
     # As a table they are wider than a phone by twice.
-    fields = (("limit_units", "unit", "period"), ("model", "thresholds"), "hard")
+    fields = ("limit_units", "unit", "period", "model", "hard", "thresholds")
     extra = 0
     verbose_name_plural = "budgets that each person of the plan gets"
 
