@@ -76,12 +76,6 @@ def _only_directs(config: pytest.Config) -> bool:
     return not hasattr(config, "workerinput") and bool(getattr(config.option, "numprocesses", None))
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: a third of what stories and hammers take is waiting."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS") or cores + 1)
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """From here on the garbage collector looks at what the tests make, and at nothing older."""

@@ -56,20 +56,23 @@ async def test_it_stops_and_keeps_what_came(chat: Chat) -> None:
 
 
 async def test_a_click_meant_to_stop_does_not_send_what_is_typed(chat: Chat) -> None:
-    await chat.ask("First", "demo:300-20-10")
-    await expect(chat.page.locator(".send[data-mode=stop]")).to_be_visible()
-    await chat.page.fill("#message", "Half a thou")
     # The answer ends while the hand is on its way to the button.
     await chat.page.evaluate(
         """() => {
           const button = document.querySelector(".send");
+          let couldStop = false;
           new MutationObserver((_, all) => {
+            couldStop ||= button.dataset.mode === "stop";
+            if (!couldStop || button.dataset.mode !== "send") return;
             all.disconnect();
             button.click();
             window.wasClicked = button.dataset.mode;
           }).observe(button, { attributeFilter: ["data-mode"] });
         }"""
     )
+    await chat.ask("First", "demo:300-300-10")
+    await expect(chat.page.locator(".send[data-mode=stop]")).to_be_visible()
+    await chat.page.fill("#message", "Half a thou")
     await chat.until("completed")
     await chat.page.wait_for_function("window.wasClicked === 'send'")
     await expect(chat.page.locator("#live")).to_contain_text("Your text is kept")
@@ -77,6 +80,7 @@ async def test_a_click_meant_to_stop_does_not_send_what_is_typed(chat: Chat) -> 
     await chat.page.fill("#message", "Half a thought")
     await chat.page.click(".send")
     await expect(chat.page.locator(".question-text")).to_have_text(["First", "Half a thought"])
+    await expect(chat.page.locator(".answer[data-state=completed]")).to_have_count(2)
     assert await Turn.objects.acount() == 2
 
 
