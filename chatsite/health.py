@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -22,6 +22,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from chatsite.first_start import pending_migrations
+from chatsite.middleware import AsyncMiddleware
 from monitoring.exposition import answer_metrics, may_see_metrics
 from monitoring.site_rules import PARTS, silence
 
@@ -29,16 +30,8 @@ TIMEOUT_SECONDS = 3.0
 _seen_up_to_date = threading.Event()
 
 
-class HealthMiddleware:
+class HealthMiddleware(AsyncMiddleware):
     """Answers the three addresses and passes everything else on."""
-
-    async_capable = True
-    sync_capable = False
-
-    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponse]]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path == "/healthz":

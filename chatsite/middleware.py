@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -21,11 +22,8 @@ def request_id_of(given: str) -> str:
     return given if SAFE_ID.match(given) else str(uuid7())
 
 
-class RequestIdMiddleware:
-    """Gives each request an id, the caller's own where it is a plain word, and returns it.
-
-    Pages that belong to a person are never stored by a cache on the way.
-    """
+class AsyncMiddleware(ABC):
+    """Runs on the event loop alone."""
 
     async_capable = True
     sync_capable = False
@@ -34,6 +32,17 @@ class RequestIdMiddleware:
         self.get_response = get_response
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
+
+    @abstractmethod
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answers the request, or passes it on to ``get_response``."""
+
+
+class RequestIdMiddleware(AsyncMiddleware):
+    """Gives each request an id, the caller's own where it is a plain word, and returns it.
+
+    Pages that belong to a person are never stored by a cache on the way.
+    """
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         request_id = request_id_of(request.headers.get("X-Request-ID", ""))
@@ -47,21 +56,13 @@ class RequestIdMiddleware:
         return response
 
 
-class ProgramMiddleware:
+class ProgramMiddleware(AsyncMiddleware):
     """Takes the requests of programs straight to the API.
 
     A request with an ``Authorization`` header is judged by that header alone: session, CSRF, messages and
     the policies for pages have no say in it. Each of them would cost it changes of thread, which beside
     open streams are dear.
     """
-
-    async_capable = True
-    sync_capable = False
-
-    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponse]]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         if not request.path_info.startswith("/api/") or "Authorization" not in request.headers:
@@ -76,19 +77,11 @@ class ProgramMiddleware:
         return response
 
 
-class MethodPageMiddleware:
+class MethodPageMiddleware(AsyncMiddleware):
     """Gives a page to people who open the address of a form, as after signing in anew.
 
     Django's own 405 is blank.
     """
-
-    async_capable = True
-    sync_capable = False
-
-    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponse]]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         response = await self.get_response(request)
