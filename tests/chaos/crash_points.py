@@ -31,7 +31,8 @@ from tests.chaos import fuses
 from tests.chaos.cast import offer, person, site_budget
 from tests.chaos.judge import Case, Witness, judge
 from tests.chaos.viewer import Shown, Viewer
-from tests.chaos.world import Fork, World
+from tests.chaos.world import World
+from tests.forking import Fork
 
 Where = Literal["web", "worker", "either", "sweeper"]
 Act = Literal["", "stop", "stop_waiting", "stop_elsewhere"]

@@ -35,7 +35,8 @@ from tests.chaos.page_shown import Seen
 from tests.chaos.patience import patiently
 from tests.chaos.plan import BY_HAND, MODELS, WELL, Plan
 from tests.chaos.viewer import Shown, Viewer
-from tests.chaos.world import Fork, World
+from tests.chaos.world import World
+from tests.forking import Fork
 
 LIMIT_SECONDS = 90.0  # from the last fault to the last end
 AIM_SECONDS = 8.0  # at most so long a fault waits for an answer in the middle

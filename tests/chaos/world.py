@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import queue
-import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -22,36 +19,7 @@ from chatsite.launcher.supervisor import web_command, worker_command
 from chatsite.valkey import find_free_port
 from tests.billing.processes import database_url
 from tests.chaos.fuses import Order
-
-ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 120.0
-
-
-class Fork:
-    """A web server or a worker; ``ended`` is set when it is gone, whoever killed it."""
-
-    def __init__(self, name: str, pid: int, log: Path) -> None:
-        self.name, self.pid, self.log = name, pid, log
-        self.ended = threading.Event()
-        self.port = 0
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """To the whole session: a worker's beat goes with it."""
-        try:
-            os.killpg(self.pid, number)
-        except ProcessLookupError:
-            return
-
-    def terminate(self) -> None:
-        if not self.ended.is_set():
-            os.kill(self.pid, signal.SIGTERM)
-
-    def read_log(self) -> str:
-        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+from tests.forking import ROOT, START_SECONDS, Fork, Zygote
 
 
 class World:
@@ -59,18 +27,12 @@ class World:
 
     def __init__(self, folder: Path, *, redis_url: str, provider: tuple[str, ...] = (), **environment: str):
         self.folder = folder
-        self.forks: list[Fork] = []
         self.upstream = Upstream(*provider)
-        self._births: queue.Queue[Fork] = queue.Queue()
-        self._lock = threading.Lock()
-        self._ready = threading.Event()
-        self._stopped = threading.Event()
         self._counter: Counter[str] = Counter()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-        self._zygote = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.zygote"],
-            cwd=ROOT,
-            env={
+        self._zygote = Zygote(
+            "tests.chaos.zygote",
+            {
                 **inherited,
                 "DJANGO_SETTINGS_MODULE": "tests.chaos.settings",
                 "SECRET_KEY": "tests-only",
@@ -87,33 +49,19 @@ class World:
                 "OPENAI_BASE_URL": f"{self.upstream.url}/v1",
                 **environment,
             },
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(folder / "zygote.log").open("ab"),
-            text=True,
-            start_new_session=True,
+            folder / "zygote.log",
         )
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._listener.start()
+
+    @property
+    def forks(self) -> list[Fork]:
+        return self._zygote.forks
 
     def __enter__(self) -> World:
-        if not self._ready.wait(START_SECONDS):
-            raise AssertionError(f"no processes can be forked:\n{(self.folder / 'zygote.log').read_text()}")
+        self._zygote.wait_until_ready()
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._zygote.stdin is not None
-        with self._lock:
-            self._zygote.stdin.close()
-        try:
-            self._zygote.wait(10)
-        except subprocess.TimeoutExpired:
-            self._zygote.kill()
-            self._zygote.wait()
-        self._stopped.set()
-        for fork in tuple(self.forks):
-            fork.kill()
-        self._listener.join(10)
+        self._zygote.stop()
         self.upstream.stop()
 
     def start_web(self, *, fuse: Order | None = None) -> Fork:
@@ -149,34 +97,7 @@ class World:
 
     def _fork(self, name: str, command: list[str], fuse: Order | None) -> Fork:
         log = self.folder / f"{name}.log"
-        order = {
-            "name": name,
-            "command": command,
-            "log": str(log),
-            "fuse": asdict(fuse) if fuse is not None else None,
-        }
-        with self._lock:
-            assert self._zygote.stdin is not None
-            self._zygote.stdin.write(json.dumps(order) + "\n")
-            self._zygote.stdin.flush()
-            return self._births.get(timeout=START_SECONDS)
-
-    def _listen(self) -> None:
-        assert self._zygote.stdout is not None
-        by_pid: dict[int, Fork] = {}
-        for line in self._zygote.stdout:
-            told: dict[str, Any] = json.loads(line)
-            if "ready" in told:
-                self._ready.set()
-            elif "forked" in told:
-                name, pid = told["name"], told["forked"]
-                by_pid[pid] = fork = Fork(name, pid, self.folder / f"{name}.log")
-                self.forks.append(fork)
-                if self._stopped.is_set():
-                    fork.kill()
-                self._births.put(fork)
-            elif (ended := by_pid.get(told["ended"])) is not None:
-                ended.ended.set()
+        return self._zygote.fork(name, command, log, fuse=asdict(fuse) if fuse is not None else None)
 
 
 class Upstream:

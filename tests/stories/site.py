@@ -5,12 +5,15 @@ The test sees the same rows as they do, so it can prepare and check with the ORM
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
-import signal
-import subprocess
+import shutil
+import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,8 @@ from django.db import connection
 from chatsite.launcher.address import Address
 from chatsite.launcher.supervisor import web_command, worker_command
 from chatsite.valkey import find_free_port
+from tests.forking import ROOT, Zygote
 
-ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
 
 
@@ -29,38 +32,46 @@ class Program:
 
     def __init__(self, name: str, command: list[str], environment: dict[str, str], folder: Path) -> None:
         self.name = name
-        self.log = folder / f"{name}.log"
-        with self.log.open("ab") as log:
-            self.popen = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.fork = _zygote().fork(name, command, folder / f"{name}.log", environment=environment)
 
     @property
     def pid(self) -> int:
-        return self.popen.pid
+        return self.fork.pid
+
+    @property
+    def ended(self) -> bool:
+        return self.fork.ended.is_set()
 
     def kill(self) -> None:
         """SIGKILL: the process gets no chance to tidy up."""
-        self._signal(signal.SIGKILL)
-        self.popen.wait(10)
+        self.fork.kill()
+        self.fork.wait(10)
 
     def terminate(self) -> None:
-        self.popen.send_signal(signal.SIGTERM)
+        self.fork.terminate()
 
-    def _signal(self, number: signal.Signals) -> None:
-        try:
-            os.killpg(self.popen.pid, number)
-        except ProcessLookupError:
-            return
+    def wait(self, seconds: float) -> None:
+        """Until it has ended by itself."""
+        self.fork.wait(seconds)
 
     def read_log(self) -> str:
-        return self.log.read_text(encoding="utf-8", errors="replace")
+        return self.fork.read_log()
+
+
+@functools.cache
+def _zygote() -> Zygote:
+    """One for all stories of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="chatsite-zygote-"))
+    zygote = Zygote("tests.stories.zygote", dict(_inherited()), folder / "zygote.log")
+    zygote.wait_until_ready()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(zygote.stop)
+    return zygote
+
+
+def _inherited() -> Iterator[tuple[str, str]]:
+    """They end by SIGKILL, which leaves no record of what was covered: recording it is spared."""
+    return ((name, value) for name, value in os.environ.items() if not name.startswith("COVERAGE_"))
 
 
 class Web(Program):
@@ -72,9 +83,7 @@ class Web(Program):
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self.popen.poll() is not None:
-                break
+        while time.monotonic() < deadline and not self.ended:
             try:
                 with urllib.request.urlopen(f"http://{self.address}/healthz", timeout=2):
                     return
@@ -89,10 +98,8 @@ class Site:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         self.programs: list[Program] = []
-        # They end by SIGKILL, which leaves no record of what was covered: recording it is spared.
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
         self.environment = {
-            **inherited,
+            **dict(_inherited()),
             "DJANGO_SETTINGS_MODULE": "chatsite.settings",
             "SECRET_KEY": "tests-only",
             "CHATSITE_DATA_DIR": str(folder),

@@ -14,7 +14,8 @@ from django.contrib.auth.models import User
 from billing.models import LedgerEntry
 from conversations.database import in_database
 from conversations.models import ApiKey, Conversation, Generation
-from tests.stories.site import ROOT, Site
+from tests.forking import ROOT
+from tests.stories.site import Site
 
 pytestmark = [
     pytest.mark.story,

@@ -21,8 +21,9 @@ from conversations.models import Conversation, Generation
 from llm.models import Provider
 from llm.profiles import add_model
 from tests.balance import assert_books_balance
+from tests.forking import ROOT
 from tests.stories.client import Client
-from tests.stories.site import ROOT, Site
+from tests.stories.site import Site
 
 pytestmark = [pytest.mark.story, pytest.mark.django_db(transaction=True)]
 

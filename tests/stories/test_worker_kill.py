@@ -18,7 +18,7 @@ def test_its_beat_ends_with_it(site: Site) -> None:
     worker = site.start_worker()
     beat = child_of(worker)
     os.kill(worker.pid, signal.SIGKILL)  # the process alone, not its group
-    worker.popen.wait(10)
+    worker.wait(10)
     assert psutil.wait_procs([beat], timeout=10)[1] == []
 
 

@@ -15,9 +15,9 @@ from playwright.async_api import Browser, Dialog, Page, Route
 from chatsite.launcher.bundle import find_node
 from conversations.markdown import to_html
 from tests.conversations.markdown_corpus import CORPORA, corpus_texts, exfiltration_texts, hostile_texts
+from tests.forking import ROOT
 from tests.stories.browser.chat import in_both
 from tests.stories.browser.conftest import Complaints
-from tests.stories.site import ROOT
 
 pytestmark = pytest.mark.browser
 
