@@ -24,7 +24,8 @@ from conversations.export import export_response, to_page
 from conversations.forms import SignInForm, SignUpForm
 from conversations.models import Conversation, Generation, Preferences, Turn
 from conversations.preferences import change_preferences
-from conversations.rail import archived, search
+from conversations.rail import archived
+from conversations.search import search
 from conversations.sign_in import wait_seconds
 from conversations.thread_page import is_usable, page_context
 

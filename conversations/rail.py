@@ -1,23 +1,20 @@
-"""The rail: a person's conversations by date, the archived ones, and search over titles and texts."""
+"""The rail: a person's conversations by date, and the archived ones."""
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.auth.models import User
-from django.db.models import OuterRef, Q, Subquery
 from django.urls import reverse
 from django.utils import timezone
 
-from conversations.models import Conversation, Generation, Turn
+from conversations.models import Conversation, Generation
 
 RAIL_LIMIT = 200
-SEARCH_LIMIT = 50
-QUERY_LIMIT_CHARACTERS = 200
-SNIPPET_BEFORE_CHARACTERS = 24
-SNIPPET_CHARACTERS = 110
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +34,33 @@ class RailGroup:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A conversation that a search found; ``snippet`` is the place in a text, "" when the title matched."""
+    """A conversation that was found. ``snippet`` is the place in a text, "" where the title holds the words.
+
+    ``turn_id`` the question that has it, or whose answer has it; ``hidden`` the version that has it, where
+    another one is shown.
+    """
 
     conversation: Conversation
     snippet: str
+    query: str = ""
+    turn_id: uuid.UUID | None = None
+    hidden: uuid.UUID | None = None
+
+    @property
+    def url(self) -> str:
+        """Of the very place, with what to mark there."""
+        page = reverse("conversation", args=[self.conversation.pk])
+        if self.turn_id is None:
+            return page
+        place = {"turn": str(self.turn_id), "find": self.query}
+        if self.hidden is not None:
+            place["answer"] = str(self.hidden)
+        return f"{page}?{urlencode(place)}#turn-{self.turn_id}"
 
     def data(self) -> dict[str, Any]:
         return {
             "id": str(self.conversation.pk),
-            "url": reverse("conversation", args=[self.conversation.pk]),
+            "url": self.url,
             "title": self.conversation.title,
             "snippet": self.snippet,
             "archived": self.conversation.archived_at is not None,
@@ -88,39 +103,9 @@ def _date_word(conversation: Conversation, now: datetime) -> str:
 
 def archived(user: User) -> list[Found]:
     """What was put away, the latest first."""
-    rows = _searchable(user).exclude(archived_at=None).order_by("-archived_at")[:RAIL_LIMIT]
+    rows = searchable(user).exclude(archived_at=None).order_by("-archived_at")[:RAIL_LIMIT]
     return [Found(row, "") for row in rows]
 
 
-def search(user: User, query: str) -> list[Found]:
-    """The person's own conversations, archived ones too, whose title, questions or answers hold ``query``."""
-    wanted = " ".join(query.replace("\x00", " ").split())[:QUERY_LIMIT_CHARACTERS]
-    if not wanted:
-        return []
-    here = {"conversation": OuterRef("pk"), "text__icontains": wanted}
-    rows = (
-        _searchable(user)
-        .annotate(
-            question=Subquery(Turn.objects.filter(**here).values("text")[:1]),
-            answer=Subquery(Generation.objects.filter(**here).values("text")[:1]),
-        )
-        .filter(
-            Q(title__icontains=wanted) | Q(question__isnull=False) | Q(answer__isnull=False),
-        )
-        .order_by("-updated_at")[:SEARCH_LIMIT]
-    )
-    return [Found(row, _snippet(row, wanted)) for row in rows]
-
-
-def _searchable(user: User) -> Any:
+def searchable(user: User) -> Any:
     return Conversation.objects.owned_by(user).filter(temporary=False).exclude(head_turn=None)
-
-
-def _snippet(row: Any, wanted: str) -> str:
-    if wanted.lower() in row.title.lower():
-        return ""
-    text = " ".join((row.question or row.answer or "").split())
-    at = text.lower().find(wanted.lower())
-    start = max(0, at - SNIPPET_BEFORE_CHARACTERS)
-    cut = text[start : start + SNIPPET_CHARACTERS]
-    return f"{'…' if start else ''}{cut}{'…' if start + SNIPPET_CHARACTERS < len(text) else ''}"

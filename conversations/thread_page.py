@@ -287,6 +287,6 @@ def page_context(
         "meters": found,
         "meter": found[0] if found else None,
         "rail": rail(user),
-        "temporary_minutes": round(settings.TEMPORARY_CHAT_SECONDS / 60),
+        "temporary_minutes": max(1, round(settings.TEMPORARY_CHAT_SECONDS / 60)),
         "message_limit": settings.MESSAGE_LIMIT_CHARACTERS,
     }

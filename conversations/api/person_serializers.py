@@ -10,7 +10,7 @@ from rest_framework import serializers
 from conversations.api.conversation_serializers import ConversationSummarySerializer
 from conversations.api.order_serializers import MODEL_ID_LIMIT_CHARACTERS
 from conversations.models import ContextPolicy
-from conversations.rail import QUERY_LIMIT_CHARACTERS
+from conversations.search_words import QUERY_LIMIT_CHARACTERS
 
 ZONE_LIMIT_CHARACTERS = 64
 _WISHES = {
@@ -47,7 +47,7 @@ class SearchQuery(serializers.Serializer[Any]):
         allow_blank=True,
         default="",
         max_length=QUERY_LIMIT_CHARACTERS,
-        help_text="The words.",
+        help_text="The words, in any order.",
     )
 
 
@@ -56,6 +56,7 @@ class FoundSerializer(serializers.Serializer[Any]):
     snippet = serializers.CharField(
         allow_blank=True, help_text="The place; empty: the title holds the words."
     )
+    turn_id = serializers.UUIDField(allow_null=True, help_text="The question of that place.")
 
 
 class FoundListSerializer(serializers.Serializer[Any]):

@@ -17,7 +17,7 @@ from conversations.api.person_serializers import (
 )
 from conversations.api.schema import WRITE, problems
 from conversations.preferences import change_preferences, read_preferences
-from conversations.rail import search
+from conversations.search import search
 
 
 class PreferencesView(RestView):
@@ -51,8 +51,8 @@ class SearchView(RestView):
         responses={200: FoundListSerializer, **problems("malformed")},
     )
     def get(self, request: Request) -> Response:
-        """Your conversations, archived ones too, whose title, questions or answers hold the words; the
-        most recently used first, at most 50. Temporary ones are not found.
+        """Your conversations, archived ones too, whose title, or one of whose questions or answers, holds all
+        of the words; the most recently used first, at most 50. Temporary ones are not found.
         """
         query = self.read(SearchQuery, query=True)["q"]
         return Response(FoundListSerializer({"results": search(self.user, query)}).data)

@@ -11,11 +11,12 @@ from typing import Any
 
 from django import template
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from billing.budgets import Meter
 from billing.receipts import usd
+from conversations.search_words import pattern_of
 
 register = template.Library()
 
@@ -109,11 +110,13 @@ def remaining(moment: datetime) -> str:
 @register.filter
 def marked(text: str, query: str | None) -> SafeString:
     """The text with what was searched for in ``<mark>``."""
-    at = text.lower().find(query.lower()) if query else -1
-    if not query or at < 0:
+    pattern = pattern_of(query or "")
+    if pattern is None:
         return format_html("{}", text)
-    end = at + len(query)
-    return format_html("{}<mark>{}</mark>{}", text[:at], text[at:end], text[end:])
+    places = list(pattern.finditer(text))
+    ends = [0, *(place.end() for place in places)]
+    parts = [(text[end : place.start()], place[0]) for end, place in zip(ends, places, strict=False)]
+    return format_html_join("", "{}<mark>{}</mark>", parts) + format_html("{}", text[ends[-1] :])
 
 
 # --- Receipts -----------------------------------------------------------------

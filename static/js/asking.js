@@ -1,7 +1,6 @@
 // @ts-check
 // Asking: a question, another wording, another version; and what to do when the server refuses one.
 
-import { Drafts } from "./drafts.js";
 import { editQuestion } from "./edit.js";
 import { isBusy, liveGeneration } from "./thread.js";
 
@@ -151,7 +150,7 @@ export class Asking {
   /** @param {import("./offer.js").Option} option @param {any} frame */
   #choose(option, frame) {
     if ((option.action === "ask_more" || option.action === "own_limit") && option.url) location.assign(option.url);
-    else if (option.action === "new_conversation") this.#moveDraft(frame.text ?? "");
+    else if (option.action === "new_conversation") this.page.conversation.leave(this.page.composer.text || frame.text || "");
     else if (option.action === "model" && option.model) this.#askOtherwise(frame, { model: option.model });
     else if (option.action === "shorter_answer") {
       // It fills the budget, and that is what was chosen: no further question.
@@ -187,12 +186,5 @@ export class Asking {
     } else if (type === "turn.switch") this.redirect("switch", fields.turn_id, fields.model, fields.confirm);
     else if (type === "turn.edit") this.#resend(fields.turn_id, fields.text, fields);
     else this.again(changes.model ? "regenerate" : type.slice("turn.".length), fields.turn_id, fields);
-  }
-
-  /** @param {string} text */
-  #moveDraft(text) {
-    new Drafts("new").write(this.page.composer.text || text);
-    this.page.conversation.drafts.write("");
-    location.assign("/");
   }
 }

@@ -119,9 +119,9 @@ export class Effects {
 
   /** The conversation was deleted. */
   gone() {
-    const { banner, composer, line } = this.page;
+    const { banner, composer, conversation, line } = this.page;
     line.stop();
-    if (!composer.text && !document.hidden) location.assign("/");
-    else banner.show("This conversation was deleted. Your text is kept.", "bad", "New chat", () => location.assign("/"));
+    if (!composer.text && !document.hidden && !conversation.isTemporary) location.assign("/");
+    else conversation.lose(banner, () => composer.text);
   }
 }

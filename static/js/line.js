@@ -25,6 +25,7 @@ const isOffline = () => globalThis.navigator?.onLine === false;
  * @property {import("./banner.js").Banner} banner
  * @property {() => Promise<void> | null} before what has to be told before anything is asked
  * @property {import("./open_conversation.js").OpenConversation} conversation
+ * @property {() => string} typed what stands in the composer
  */
 
 export class Line {
@@ -207,8 +208,7 @@ export class Line {
       this.#show("refused");
     } else if (response?.status === 404) {
       this.stop();
-      const text = "This conversation does not exist any more. Your text is kept.";
-      this.page.banner.show(text, "bad", "New chat", () => location.assign("/"));
+      this.page.conversation.lose(this.page.banner, this.page.typed);
     }
   }
 }

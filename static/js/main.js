@@ -15,6 +15,7 @@ import { Effects } from "./effects.js";
 import { enhance } from "./enhance.js";
 import { Exports } from "./exports.js";
 import { Feedback } from "./feedback.js";
+import { FoundWords } from "./found_words.js";
 import { refuseFiles } from "./files.js";
 import { fitAboveKeyboard } from "./keyboard.js";
 import { Lens } from "./lens.js";
@@ -75,7 +76,9 @@ const conversation = new OpenConversation(root, {
   onUnreachable: () => banner.show("The server cannot be reached. Your text is kept.", "bad"),
   onReachable: () => line.resendOutbox(),
 });
-const page = { root, thread: () => thread, dispatch, say, banner, conversation, before: () => removal.settle() };
+const page = {
+  root, thread: () => thread, dispatch, say, banner, conversation, before: () => removal.settle(), typed: () => composer.text,
+};
 const line = new Line(page, one("[data-field=connection]", HTMLElement));
 const view = new ThreadView(threadRoot, one("#turn-template", HTMLTemplateElement), {
   onFlush: () => {
@@ -85,7 +88,7 @@ const view = new ThreadView(threadRoot, one("#turn-template", HTMLTemplateElemen
   onAction: (action, turnId, button) => actions.act(action, turnId, button),
 });
 const composer = new Composer(one(".composer", HTMLFormElement), {
-  onSend: (text) => asking.send({ text }),
+  onSend: (text) => (conversation.isGone ? conversation.leave(text) : asking.send({ text })),
   onStop: () => asking.stop(),
   onInput: (text) => {
     conversation.drafts.write(text);
@@ -266,4 +269,5 @@ if (isBack || !links.follow()) {
   if (!matchMedia("(pointer: coarse)").matches) composer.field.focus();
   if (!isBack) scroll.pin();
 }
+new FoundWords({ turnElement, scroll, conversation, banner }).show(isBack);
 document.documentElement.dataset.ready = "true";

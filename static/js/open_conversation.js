@@ -4,6 +4,7 @@
 
 import { Drafts } from "./drafts.js";
 import { request } from "./server.js";
+import { TEMPORARY_PAGE } from "./temporary.js";
 
 const TRY_AGAIN_MS = 3000;
 
@@ -23,6 +24,8 @@ export class OpenConversation {
     this.opening = null;
     /** How many were asked for: only the latest counts. */
     this.asked = 0;
+    /** It was deleted while this page shows it. */
+    this.isGone = false;
   }
 
   /** "" while there is none. */
@@ -37,6 +40,22 @@ export class OpenConversation {
 
   get isTemporary() {
     return this.root.hasAttribute("data-temporary");
+  }
+
+  /** It was deleted. @param {import("./banner.js").Banner} banner @param {() => string} text what is typed */
+  lose(banner, text) {
+    this.isGone = true;
+    const words = this.isTemporary
+      ? ["This temporary chat has expired and was deleted, as announced.", "New temporary chat"]
+      : ["This conversation was deleted.", "New chat"];
+    banner.show(text() ? `${words[0]} Your text is kept.` : words[0], "bad", words[1], () => this.leave(text()));
+  }
+
+  /** To a new chat of the same kind, with what is typed. @param {string} text */
+  leave(text) {
+    this.drafts.write("");
+    new Drafts("new").write(text);
+    location.assign(this.isTemporary ? TEMPORARY_PAGE : "/");
   }
 
   open() {

@@ -1,6 +1,7 @@
 // @ts-check
 // One row of the rail, made from the page's template.
 
+import { placesOf } from "./search_words.js";
 import { conversationPage } from "./server.js";
 
 /** @param {HTMLTemplateElement} template @returns {HTMLElement} */
@@ -10,11 +11,11 @@ export const newRow = (template) =>
 /** @param {Element} row */
 export const titleOf = (row) => row.querySelector("[data-field=row-title]")?.textContent ?? "";
 
-/** @param {Element} row @param {string} id @param {string} title */
+/** What a search has found leads to its place. @param {Element} row @param {string} id @param {string} title */
 export function fill(row, id, title) {
   const words = title || "Untitled";
   const link = row.querySelector("a");
-  if (link) link.href = conversationPage(id);
+  if (link) link.href = row instanceof HTMLElement && row.dataset.place ? row.dataset.place : conversationPage(id);
   const text = row.querySelector("[data-field=row-title]");
   if (text) text.textContent = words;
   row.querySelector(".rail-more")?.setAttribute("aria-label", `Options for ${words}`);
@@ -22,9 +23,14 @@ export function fill(row, id, title) {
 
 /** A text with what was searched for marked in it. @param {string} text @param {string} query @returns {(string | Element)[]} */
 export function marked(text, query) {
-  const at = query ? text.toLowerCase().indexOf(query.toLowerCase()) : -1;
-  if (at < 0) return [text];
-  const mark = document.createElement("mark");
-  mark.textContent = text.slice(at, at + query.length);
-  return [text.slice(0, at), mark, text.slice(at + query.length)];
+  /** @type {(string | Element)[]} */
+  const parts = [];
+  let end = 0;
+  for (const [start, length] of placesOf(text, query)) {
+    const mark = document.createElement("mark");
+    mark.textContent = text.slice(start, start + length);
+    parts.push(text.slice(end, start), mark);
+    end = start + length;
+  }
+  return [...parts, text.slice(end)];
 }

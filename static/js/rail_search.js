@@ -84,6 +84,7 @@ export class RailSearch {
       row.dataset.group = one.group;
       row.dataset.updated = String(one.updated);
       row.toggleAttribute("data-pinned", one.pinned);
+      row.dataset.place = one.url;
       fill(row, one.id, one.title);
       if (one.id === this.page.current()) row.querySelector("a")?.setAttribute("aria-current", "page");
       if (one.snippet) {

@@ -90,12 +90,13 @@ export class StickToBottom {
 
   /**
    * Go to this element, though what is around it is laid out only now.
-   * @param {Element} element @param {number} [top] how far below the edge it is to begin, in px
+   * @param {Element} element
+   * @param {number | "center"} [top] how far below the edge it is to begin, in px, or where in the view it is to be
    */
   show(element, top) {
     this.pinned = false;
     const settle = (/** @type {number} */ frames) => {
-      if (top === undefined) element.scrollIntoView({ block: "start" });
+      if (typeof top !== "number") element.scrollIntoView({ block: top ?? "start" });
       else this.scroller.scrollTop += element.getBoundingClientRect().top - this.scroller.getBoundingClientRect().top - top;
       this.lastTop = this.scroller.scrollTop;
       this.lastHeight = this.scroller.scrollHeight;

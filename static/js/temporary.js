@@ -1,6 +1,10 @@
 // @ts-check
 // A new chat may be a temporary one: chosen before its first question, for good.
 
+const MARK = "#temporary";
+/** A new chat that is temporary from its beginning. */
+export const TEMPORARY_PAGE = `/${MARK}`;
+
 export class TemporarySwitch {
   /**
    * @param {HTMLButtonElement | null} button
@@ -10,6 +14,9 @@ export class TemporarySwitch {
     this.button = button;
     this.page = page;
     button?.addEventListener("click", () => this.#switch());
+    if (location.hash !== MARK || !button || page.conversation.id) return;
+    history.replaceState(history.state, "", location.pathname);
+    this.#switch();
   }
 
   #switch() {

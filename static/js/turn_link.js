@@ -49,7 +49,7 @@ export class TurnLinks {
       banner.show("The question that this link leads to was deleted.", "bad");
       return;
     }
-    banner.show("The question that this link leads to stands in another version of this conversation.", "connection", "Show it", () => {
+    banner.show("The question that this link leads to stands in another version of this conversation.", "good", "Show it", () => {
       request("POST", `${url}turns/${turnId}/choose/`).then(() => location.reload(), (error) => banner.show(error.message, "bad"));
     });
   }

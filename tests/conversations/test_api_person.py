@@ -60,6 +60,7 @@ async def test_it_finds_one_s_own_conversations(alice: User, rest: Rest, outside
     assert found["snippet"] == ""
     [found] = (await rest.get("search/", q="two  a day")).json()["results"]
     assert "two a day" in found["snippet"]
+    assert found["turn_id"] == str((await in_database(made.turns.get)).turn_id)
     assert (await rest.get("search/")).json() == {"results": []}
     assert (await outsider.get("search/", q="moon")).json() == {"results": []}
     assert (await rest.get("search/", q="x" * 201)).json()["code"] == "malformed"

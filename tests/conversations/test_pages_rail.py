@@ -59,6 +59,39 @@ def test_it_searches_in_own_chats_alone(browser: Client, alice: User, charlie: U
     assert titles(browser, q="danube") == []
 
 
+@pytest.mark.parametrize(
+    "query", ["ärger", "ÄRGER", "ёлка", "東京", "Straße", "needle ÄRGER", "ärger  needle"]
+)
+def test_it_finds_words_of_any_language_in_any_order(browser: Client, alice: User, query: str) -> None:
+    chat(alice, "Other", answer="Nothing of it")
+    chat(alice, "Words", answer="Ёлка und Ärger in 東京, STRASSE;\n\nneedle " + "x " * 90)
+    [found] = browser.get("/search/", {"q": query}).json()["results"]
+    assert found["title"] == "Words"
+    assert "needle" in found["snippet"]
+
+
+def test_it_leads_to_the_place(browser: Client, alice: User) -> None:
+    made = chat(alice, "Travels", question="Where to?", answer="To the Danube")
+    turn = made.head_turn
+    assert turn is not None
+    place = f"?turn={turn.turn_id}&find=danube"
+    assert (
+        browser.get("/search/?q=danube").json()["results"][0]["url"]
+        == f"/c/{made.pk}/{place}#turn-{turn.turn_id}"
+    )
+    assert f"/c/{made.pk}/{place.replace('&', '&amp;')}#turn-" in browser.get("/?q=danube").content.decode()
+    assert browser.get("/search/?q=travels").json()["results"][0]["url"] == f"/c/{made.pk}/"
+    other = Generation.objects.create(
+        conversation=made,
+        turn=turn,
+        model="demo:friendly",
+        wanted_output_tokens=9,
+        state=State.COMPLETED,
+        text="Elbe",
+    )
+    assert f"&answer={other.pk}#" in browser.get("/search/?q=elbe").json()["results"][0]["url"]
+
+
 @pytest.mark.parametrize("query", ["%", "_", "'", "\\"])
 def test_it_takes_wildcards_for_letters(browser: Client, alice: User, query: str) -> None:
     chat(alice, "Plain")

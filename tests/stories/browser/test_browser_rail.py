@@ -6,7 +6,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from playwright.async_api import Response, expect
 
-from conversations.models import Conversation
+from conversations.models import Conversation, Generation, State, Turn
 from tests.stories.browser.chat import Chat
 
 pytestmark = [pytest.mark.browser, pytest.mark.story]
@@ -115,6 +115,23 @@ async def test_it_finds_titles_and_texts(chat: Chat) -> None:
     await expect(chat.page.locator("[data-field=found-none]")).to_be_visible()
     await chat.page.press(".rail-search input", "Escape")
     await expect(chat.page.locator(".rail-item:visible")).to_have_text(["Mountains", "Rivers"])
+    # Words of an answer lead to them, though another version is shown.
+    rivers = await Turn.objects.select_related("chosen", "conversation").aget(text="Rivers")
+    long = "x " * 3000
+    version = await Generation.objects.acreate(
+        conversation=rivers.conversation, turn=rivers, model=MODEL, wanted_output_tokens=9,
+        state=State.COMPLETED, text=f"{long}\n\nthe **Ärger** of it",
+        html=f"<p>{long}</p><p>the <strong>Ärger</strong> of it</p>",
+    )  # fmt: skip
+    await chat.page.fill(".rail-search input", "ärger the")
+    await expect(chat.page.locator(".rail-item:visible mark")).to_have_text(["the", "Ärger"])
+    await chat.page.click(".rail-item:visible")
+    await chat.ready()
+    await chat.page.locator("[data-field=banner]").get_by_role("button", name="Show it").click()
+    await expect(chat.answer).to_have_attribute("data-generation-id", str(version.pk))
+    await expect(chat.page.locator("strong", has_text="Ärger")).to_be_in_viewport()
+    await chat.ready()
+    assert await chat.page.evaluate("[...CSS.highlights.get('found')].map(String)") == ["the", "Ärger"]
 
 
 async def test_it_keeps_a_temporary_chat_out_of_the_list(chat: Chat) -> None:
@@ -130,6 +147,19 @@ async def test_it_keeps_a_temporary_chat_out_of_the_list(chat: Chat) -> None:
     await chat.reload()
     await expect(chat.page.locator(".temporary-mark")).to_be_visible()
     await expect(chat.page.locator(".rail-item")).to_have_count(0)
+    # What was typed goes to another one, not to one that is kept.
+    await chat.page.fill("#message", "More of them")
+    await found.adelete()
+    banner = chat.page.locator("[data-field=banner]")
+    await expect(banner).to_contain_text("expired and was deleted")
+    await chat.page.press("#message", "Enter")
+    await expect(chat.page).to_have_url(f"{chat.base}/")
+    await chat.ready()
+    await expect(chat.page.locator(".temporary-note")).to_be_visible()
+    await expect(chat.page.locator("#message")).to_have_value("More of them")
+    await chat.ask("More of them", MODEL)
+    await chat.until("completed")
+    assert (await Conversation.objects.aget()).temporary
 
 
 async def test_it_turns_a_chat_temporary_after_the_first_letters(chat: Chat) -> None:
