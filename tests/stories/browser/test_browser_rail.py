@@ -83,7 +83,14 @@ async def test_it_archives_and_takes_out_again(chat: Chat) -> None:
     await two_chats(chat)
     await choose(chat, "Rivers", "Archive")
     await expect(chat.page.locator(".rail-item:visible")).to_have_text(["Mountains"])
-    await chat.page.click("[data-field=archive-link]")
+    toast, link = (chat.page.locator(f"[data-field={field}]") for field in ("toast", "archive-link"))
+    await expect(toast).to_contain_text("Archived")
+    # It does not stand in the way there.
+    above, below = await toast.bounding_box(), await link.bounding_box()
+    assert above is not None
+    assert below is not None
+    assert above["y"] + above["height"] <= below["y"]
+    await link.click()
     await expect(chat.page.locator(".rail-item:visible")).to_have_text(["Rivers"])
     await choose(chat, "Rivers", "Take out of the archive")
     await chat.page.click("[data-field=archive-link]")
