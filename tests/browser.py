@@ -68,11 +68,15 @@ def find_firefox() -> str | None:
 
 
 def build_pages() -> None:
-    """Build the bundle and collect the static files, once for all processes that ask at a time."""
+    """Build the bundle and collect the static files, once for all processes of a run of the suite."""
     folder = ROOT / "build"
     folder.mkdir(exist_ok=True)
-    with (folder / "bundle.lock").open("w") as lock:
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
+    with (folder / "bundle.lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        if run and lock.read() == run:
+            return
         for command in (
             [sys.executable, "chatsite/launcher/bundle.py"],
             [sys.executable, "manage.py", "collectstatic", "--noinput", "-v0"],
@@ -82,6 +86,8 @@ def build_pages() -> None:
                 command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True
             )
             assert done.returncode == 0, done.stdout + done.stderr
+        lock.truncate(0)
+        lock.write(run)
 
 
 if __name__ == "__main__":
