@@ -100,6 +100,7 @@ export class Composer {
     this.button.dataset.mode = mode;
     this.button.setAttribute("aria-label", mode === "stop" ? "Stop the answer" : "Send");
     this.button.title = mode === "stop" ? "Stop (Esc)" : "Send (Enter)";
+    this.button.setAttribute("aria-description", mode === "stop" ? "Escape" : "Enter");
     this.refresh();
   }
 

@@ -117,8 +117,6 @@ export class LensPanel {
     one(".fill", SVGElement, this.opener).setAttribute("stroke-dasharray", `${Math.min(percent, 100)} 100`);
     this.opener.dataset.level = percent >= NEARLY_FULL_PERCENT ? "90" : "ok";
     this.opener.title = `With the next question: ${size}`;
-    // It begins with what is seen on it.
-    this.opener.setAttribute("aria-label", `Context ${percentText(context)}: ${size}`);
   }
 
   /** @param {import("./lens_words.js").Context} context */

@@ -20,6 +20,7 @@ import { refuseFiles } from "./files.js";
 import { fitAboveKeyboard } from "./keyboard.js";
 import { Lens } from "./lens.js";
 import { Line } from "./line.js";
+import { moveByArrows } from "./menu_keys.js";
 import { Meter } from "./meter.js";
 import { Offer } from "./offer.js";
 import { Older } from "./older.js";
@@ -208,6 +209,7 @@ copyCodeIn(threadRoot, say);
 keepPreferences(document, (text) => banner.show(text, "bad"));
 refuseFiles((text) => banner.show(text, "bad"));
 fitAboveKeyboard();
+moveByArrows(document);
 addEventListener("storage", (event) => {
   if (conversation.drafts.isGone(event, composer.text)) composer.write("", { focus: false });
 });

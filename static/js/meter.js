@@ -97,9 +97,16 @@ export class Meter {
     if (!row) return;
     this.root.dataset.key = tightest;
     this.root.dataset.level = row.dataset.level;
-    for (const name of ["aria-valuenow", "aria-valuetext"]) copy(row, this.root, "[role=meter]", name);
+    copy(row, this.root, "[role=meter]", "aria-valuenow");
     copy(row, this.root, ".meter-bar .fill", "width");
-    this.figure.textContent = headText(tightest.split(":")[0], row.querySelector("[data-field=budget-text]")?.textContent ?? "");
+    const scope = /** @type {keyof typeof SCOPE_WORDS} */ (tightest.split(":")[0]);
+    const text = row.querySelector("[data-field=budget-text]")?.textContent ?? "";
+    this.figure.textContent = headText(scope, text);
+    // It stands for the words beside it, which are not said once more.
+    const whose = SCOPE_WORDS[scope] ?? "Budget";
+    const bar = this.root.querySelector("[role=meter]");
+    bar?.setAttribute("aria-label", whose);
+    bar?.setAttribute("aria-valuetext", `${whose}: ${text}`);
     const word = this.root.querySelector("summary .level-word");
     if (word) word.textContent = row.querySelector(".level-word")?.textContent ?? "";
     this.#shorten(`${Math.floor(Number(row.dataset.percent))} %`);
@@ -138,7 +145,7 @@ function fill(element, budget) {
   element.querySelector(".meter-bar .fill")?.setAttribute("width", String(percent));
   const bar = element.querySelector("[role=meter]");
   bar?.setAttribute("aria-valuenow", String(Math.floor(percent)));
-  bar?.setAttribute("aria-valuetext", `${SCOPE_WORDS[/** @type {keyof typeof SCOPE_WORDS} */ (budget.scope)] ?? "Budget"}: ${budgetText(budget)}`);
+  bar?.setAttribute("aria-valuetext", budgetText(budget));
   const word = element.querySelector(".level-word");
   if (word) word.textContent = LEVEL_WORDS[/** @type {keyof typeof LEVEL_WORDS} */ (budget.level)] ?? "";
 }

@@ -11,6 +11,9 @@ export function modelLabel(model) {
   return found instanceof HTMLInputElement && found.dataset.label || modelName(model);
 }
 
+/** @param {EventTarget | null} target @returns {target is HTMLInputElement} */
+const isModel = (target) => target instanceof HTMLInputElement && target.name === "model";
+
 /**
  * @param {HTMLElement} root
  * @param {{ onModel: (model: string) => void, onSettings: () => void }} callbacks
@@ -20,23 +23,36 @@ export function pickerOf(root, { onModel, onSettings }) {
   const name = root.querySelector("[data-field=model-name]");
   root.addEventListener("change", (event) => {
     const input = event.target;
-    if (!(input instanceof HTMLInputElement) || input.name !== "model") return;
+    if (!isModel(input)) return;
     settings.modelChosen();
     if (name) name.textContent = input.dataset.label ?? input.value;
     onModel(input.value);
   });
+  const close = () => {
+    root.removeAttribute("open");
+    document.querySelector("textarea")?.focus();
+  };
   // A click chooses and closes; arrow keys choose and stay (they click too, without a pointer).
   root.addEventListener("click", (event) => {
-    if (event instanceof PointerEvent && event.pointerType && event.target instanceof HTMLInputElement && event.target.name === "model") {
-      root.removeAttribute("open");
-      document.querySelector("textarea")?.focus();
-    }
+    if (event instanceof PointerEvent && event.pointerType && isModel(event.target)) close();
   });
+  // The buttons belong to the composer's form: Enter on one of them would send the question.
+  root.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !isModel(event.target)) return;
+    event.preventDefault();
+    close();
+  });
+  root.addEventListener("toggle", () => {
+    if (root.hasAttribute("open") && root.querySelector("summary") === document.activeElement) focusChosen();
+  });
+  const focusChosen = () => {
+    const chosen = root.querySelector("input[name=model]:checked");
+    if (chosen instanceof HTMLElement) chosen.focus();
+  };
   return {
     open() {
       root.setAttribute("open", "");
-      const chosen = root.querySelector("input:checked");
-      if (chosen instanceof HTMLElement) chosen.focus();
+      focusChosen();
     },
     /** What a question is sent with. @returns {{ model?: string, temperature?: number, max_output_tokens?: number }} */
     parameters() {

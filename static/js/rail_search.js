@@ -1,6 +1,7 @@
 // @ts-check
 // Search over titles and texts, and the archive: what is found stands in the place of the list.
 
+import { isComposed } from "./composing.js";
 import { fill, marked, newRow, titleOf } from "./rail_row.js";
 import { request } from "./server.js";
 
@@ -27,10 +28,11 @@ export class RailSearch {
     this.archiveLink = part("archive-link");
     this.archiveWord = part("archive-word");
     this.searches = 0;
-    this.#wire();
+    this.#wire(root);
   }
 
-  #wire() {
+  /** @param {HTMLElement} root */
+  #wire(root) {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
     this.query.addEventListener("input", () => {
@@ -42,6 +44,11 @@ export class RailSearch {
       this.find(this.query.value.trim());
     });
     this.query.addEventListener("keydown", (event) => {
+      if (event.key === "ArrowDown" && !isComposed(event)) {
+        const first = root.querySelector(".rail-list:not([hidden]) .rail-item");
+        if (first instanceof HTMLElement) first.focus();
+        event.preventDefault();
+      }
       if (event.key !== "Escape" || !this.query.value) return;
       event.preventDefault();
       event.stopPropagation();

@@ -29,6 +29,7 @@ export class Title {
   show(text) {
     (this.button.firstElementChild ?? this.button).textContent = text;
     this.button.title = `${text} · Rename`;
+    this.button.ariaDescription = "Rename";
     this.button.disabled = false;
     const mark = document.title.startsWith(DONE) ? DONE : "";
     document.title = `${mark}${text} · Chatsite`;

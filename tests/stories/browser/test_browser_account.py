@@ -31,7 +31,7 @@ async def test_it_makes_an_account_by_hand_and_asks(
     await chat.ready()
     await chat.ask("Hello", "demo:20-10-5")
     await chat.until("completed")
-    await page.click("[aria-label='Sign out']")
+    await page.get_by_role("button", name="Sign out").click()
     await expect(page.locator("h1")).to_have_text("Sign in")
     await page.fill("[name=username]", "dora")
     await page.fill("[name=password]", "correct horse battery")

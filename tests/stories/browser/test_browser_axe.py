@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from playwright.async_api import Browser, WebSocketRoute, expect
 
 from tests.stories.browser.axe import complaints as axe
+from tests.stories.browser.axe import out_of_reach
 from tests.stories.browser.chat import Chat
 from tests.stories.browser.conftest import Complaints
 from tests.stories.browser.test_browser_limits import limit
@@ -71,6 +72,8 @@ async def chat(
 async def check(chat: Chat, state: str, *, covered: str = "") -> None:
     found = await axe(chat.page, covered=covered)
     assert found == [], f"{state}: {found}"
+    small = await out_of_reach(chat.page)
+    assert small == [], f"{state}: {small}"
     width = await chat.page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
     assert width <= 0, f"{state}: {width} px too wide"
 

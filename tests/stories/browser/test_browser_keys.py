@@ -152,10 +152,20 @@ async def test_it_needs_no_mouse(chat: Chat) -> None:
     await summary.focus()
     await keys.press("Enter")
     await expect(chat.answer.locator(".receipt table")).to_be_visible()
+    # Enter chooses the model; what is written for later stays, though its form is the same.
+    await chat.page.locator("#message").focus()
+    await keys.type("For later")
     await chat.page.locator(".picker summary").focus()
     await keys.press("Enter")
-    await keys.press("Tab")
+    await expect(chat.page.locator("input[name=model]:checked")).to_be_focused()
     await keys.press("ArrowDown")
+    await keys.press("Enter")
+    await expect(chat.page.locator(".picker-panel")).to_be_hidden()
+    await expect(chat.page.locator("#message")).to_be_focused()
+    await expect(chat.page.locator("#message")).to_have_value("For later")
+    await expect(chat.page.locator(".question")).to_have_count(1)
+    await chat.page.locator(".picker summary").focus()
+    await keys.press("Enter")
     await keys.press("Escape")
     assert "Demo" in await focused(chat)
     await chat.page.locator("[data-field=title]").focus()
@@ -168,7 +178,8 @@ async def test_it_needs_no_mouse(chat: Chat) -> None:
     await keys.press("Tab")
     await keys.press("Enter")
     assert await focused(chat) == "Rename"
-    await chat.page.locator("[data-do=delete]:visible").focus()
+    await keys.press("ArrowUp")
+    assert await focused(chat) == "Delete"
     await keys.press("Enter")
     await expect(chat.page.locator("[data-field=toast]")).to_contain_text("Deleted")
     assert await focused(chat) != ""

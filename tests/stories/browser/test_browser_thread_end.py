@@ -66,6 +66,17 @@ async def test_an_empty_composer_stands_at_the_foot_of_a_phone(chat: Chat, brows
         return 844 - box["y"] - box["height"]
 
     assert await free() <= 16
+    # Clear of a notch and of the bar at the foot.
+    session = await context.new_cdp_session(page)
+    edges = {"top": 47, "right": 0, "bottom": 34, "left": 0}
+    await session.send("Emulation.setSafeAreaInsetsOverride", {"insets": edges})
+    await expect(page.locator("body")).to_have_css("padding-top", "47px")
+    header = await page.locator(".status-bar").bounding_box()
+    assert header is not None
+    assert header["y"] == 47
+    assert await free() >= 34
+    await session.send("Emulation.setSafeAreaInsetsOverride", {"insets": dict.fromkeys(edges, 0)})
+    await expect(page.locator("body")).to_have_css("padding-top", "0px")
     # The line of figures has its room before they come, and keeps it: nothing moves under a finger.
     await field.tap()
     room = await free()
