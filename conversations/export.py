@@ -11,6 +11,7 @@ import orjson
 from django.http import HttpResponse
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.http import content_disposition_header
 
 from conversations.events import iso
 from conversations.exceptions import NotFound
@@ -36,8 +37,8 @@ def find_conversation(*, user_id: int, conversation_id: uuid.UUID) -> Conversati
 
 
 def file_name(conversation: Conversation, extension: str) -> str:
-    """The title as the name of a file: letters, digits and hyphens of ASCII."""
-    words = re.sub(r"[^A-Za-z0-9]+", "-", conversation.title).strip("-").lower()[:NAME_LIMIT_CHARACTERS]
+    """The title as the name of a file: letters and digits of any alphabet, and hyphens."""
+    words = re.sub(r"[\W_]+", "-", conversation.title).strip("-").lower()[:NAME_LIMIT_CHARACTERS]
     return f"{words.strip('-') or 'conversation'}.{extension}"
 
 
@@ -50,7 +51,7 @@ def export_response(conversation: Conversation, extension: str) -> HttpResponse:
     else:
         body = orjson.dumps(to_json(conversation), option=orjson.OPT_INDENT_2)
         response = HttpResponse(body, content_type="application/json")
-    response["Content-Disposition"] = f'attachment; filename="{file_name(conversation, extension)}"'
+    response["Content-Disposition"] = content_disposition_header(True, file_name(conversation, extension))
     return response
 
 

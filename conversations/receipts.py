@@ -41,6 +41,7 @@ def receipt(generation: Generation, settlement: Settlement | None) -> Receipt:
 
     ``charged`` False: the house bears it, or nothing was used. ``breakdown``: what the input consisted of,
     our shares of the provider's figure. ``expected_rest_tokens``: of an answer that was cut, else None.
+    ``temperature``: what the model was called with, None where it takes none.
     """
     entry = settlement.entry if settlement else None
     figures = None
@@ -58,6 +59,7 @@ def _receipt(generation: Generation, figures: Receipt | None, rest: int | None) 
         "expected_rest_tokens": rest,
         "first_token_ms": generation.first_token_ms,
         "duration_ms": generation.duration_ms,
+        "temperature": generation.temperature,
         "model": generation.model,
         "model_label": model_label(generation.model),
     }

@@ -168,6 +168,8 @@ def receipt_rows(receipt: Mapping[str, Any]) -> list[Row]:
         rows.append(Row("Generation time", duration(receipt["duration_ms"])))
     rows.append(Row("Model", receipt["model_label"]))
     rows.append(Row("Model id", receipt["model"], "part"))
+    if receipt.get("temperature") is not None and receipt["total_tokens"]:
+        rows.append(Row("Temperature", f"{receipt['temperature']:g}", "part"))
     if receipt["estimated"]:
         rows.append(Row("Estimated", "the provider has not reported"))
     return rows
@@ -210,6 +212,12 @@ def budget_text(meter: Meter) -> str:
 def budget_key(meter: Meter) -> str:
     unit = "usd" if meter.is_money else "tokens"
     return f"{meter.scope}:{unit}:{meter.period}:{meter.model or ''}"
+
+
+@register.filter
+def limit_amount(meter: Meter) -> str:
+    """For the script: tokens, or USD as a decimal string."""
+    return (usd(meter.limit) or "") if meter.is_money else str(meter.limit)
 
 
 @register.filter

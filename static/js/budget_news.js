@@ -19,6 +19,14 @@ export class BudgetNews {
     this.warnings = new Warnings();
   }
 
+  /** Called twice a second: where a period has ended, what was said of it is no longer so. @param {number} [nowMs] */
+  tick(nowMs = Date.now()) {
+    const { meter, preview, banner } = this.page;
+    if (!meter.tick(nowMs)) return;
+    if (banner.kind === "budget") banner.hide();
+    preview.changed();
+  }
+
   /** @param {any} budget an event budget.changed */
   heard(budget) {
     const { meter, preview, banner, picker, conversation, say } = this.page;

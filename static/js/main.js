@@ -265,6 +265,7 @@ setInterval(() => {
   view.tick();
   offer.tick();
   line.tick();
+  budgets.tick();
 }, 500);
 const isBack = places.restore();
 if (isBack || !links.follow()) {

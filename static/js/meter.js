@@ -77,16 +77,41 @@ export class Meter {
     if (beside) beside.textContent = [`${tokens(this.tokens)} here`, cost].filter(Boolean).join(", ");
   }
 
+  /** Called twice a second. @param {number} nowMs @returns {boolean} whether a period has begun: nothing of it is used */
+  tick(nowMs) {
+    let begun = false;
+    for (const row of /** @type {NodeListOf<HTMLElement>} */ (this.root.querySelectorAll("[data-resets-at]"))) {
+      const seconds = (Date.parse(row.dataset.resetsAt ?? "") - nowMs) / 1000;
+      const words = seconds > 0 ? ` · resets in ${remaining(seconds)}` : "";
+      const element = row.querySelector("[data-field=budget-reset]");
+      if (element && element.textContent !== words) element.textContent = words;
+      if (seconds > 0) continue;
+      begun = true;
+      const [scope, unit, period] = (row.dataset.budget ?? "").split(":");
+      this.#fill(row, { scope, unit, period, used: "0", limit: row.dataset.limit, percent: 0, level: "ok", resets_at: null });
+    }
+    if (begun) this.#head();
+    return begun;
+  }
+
   /** @param {any} budget an event budget.changed */
   update(budget) {
     const key = `${budget.scope}:${budget.unit}:${budget.period}:${budget.model ?? ""}`;
     const row = this.root.querySelector(`[data-budget="${CSS.escape(key)}"]`);
     if (!(row instanceof HTMLElement)) return;
+    this.#fill(row, budget);
+    this.#head();
+  }
+
+  /** @param {HTMLElement} row @param {any} budget */
+  #fill(row, budget) {
     fill(row, budget);
     row.dataset.percent = String(budget.percent);
+    if (budget.limit !== null) row.dataset.limit = String(budget.limit);
+    if (budget.resets_at) row.dataset.resetsAt = budget.resets_at;
+    else delete row.dataset.resetsAt;
     const text = row.querySelector("[data-field=budget-text]");
     if (text) text.textContent = budgetText(budget);
-    this.#head();
   }
 
   /** The header shows the tightest hard budget: another one, when that has overtaken what was shown. */

@@ -35,6 +35,9 @@ export function receiptRows(receipt) {
   }
   rows.push({ label: "Model", value: receipt.model_label ?? modelName(receipt.model), kind: "" });
   rows.push({ label: "Model id", value: receipt.model, kind: "part" });
+  if (typeof receipt.temperature === "number" && receipt.total_tokens) {
+    rows.push({ label: "Temperature", value: String(receipt.temperature), kind: "part" });
+  }
   if (receipt.estimated) {
     rows.push({ label: "Estimated", value: "the provider has not reported", kind: "" });
   }

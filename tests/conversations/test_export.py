@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from conversations.database import in_database
-from conversations.export import file_name
+from conversations.export import export_response, file_name
 from conversations.models import Conversation
 from tests.conversations.rest import Rest
 
@@ -58,6 +58,7 @@ async def test_it_holds_all_wordings_and_versions_in_json(conversation: Conversa
     assert (one["model"], other["model"]) == ("demo:0-5-0", "demo:0-7-0")
     assert told["turns"][0]["chosen_generation_id"] == other["generation_id"]
     assert one["receipt"]["output_tokens"] == 5
+    assert one["receipt"]["temperature"] == 0.7
     assert one["text"]
 
 
@@ -90,7 +91,13 @@ async def test_the_pages_offer_both_files_to_the_owner_alone(
 
 @pytest.mark.parametrize(
     ("title", "name"),
-    [("", "conversation.md"), ('Äpfel\r\n"und"/Birnen', "pfel-und-birnen.md"), ("日本", "conversation.md")],
+    [("", "conversation.md"), ('Äpfel\r\n"und"/Birnen', "äpfel-und-birnen.md"), ("日本 _", "日本.md")],
 )
 def test_it_names_the_file_by_the_title(title: str, name: str) -> None:
     assert file_name(Conversation(title=title), "md") == name
+
+
+async def test_it_gives_the_name_of_the_file_in_any_alphabet(conversation: Conversation) -> None:
+    conversation.title = "Äpfel"
+    response = await in_database(export_response, conversation, "json")
+    assert response["Content-Disposition"] == "attachment; filename*=utf-8''%C3%A4pfel.json"

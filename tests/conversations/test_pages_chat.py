@@ -244,6 +244,9 @@ def test_it_writes_receipts_as_the_scripts_do() -> None:
     ]
     models = [(row.label, row.value) for row in figures.receipt_rows(receipt)][-2:]
     assert models == [("Model", "Demo"), ("Model id", "demo:friendly")]
+    warm = figures.receipt_rows({**receipt, "temperature": 1.0})[-1]
+    assert (warm.label, warm.value) == ("Temperature", "1")
+    assert figures.receipt_rows({**receipt, "temperature": 0.7, "total_tokens": 0})[-1].label == "Model id"
     assert figures.duration(125_000) == "2 min 5 s"
 
 

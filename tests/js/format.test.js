@@ -47,6 +47,9 @@ test("it lists cached and thinking tokens as parts", () => {
   assert.ok(rows.includes("of which cached: 200"));
   assert.ok(rows.includes("of which thinking: 4"));
   assert.deepEqual(rows.slice(-2), ["Model: Demo", "Model id: demo:friendly"]);
+  assert.equal(receiptRows({ ...RECEIPT, temperature: 1.0 }).at(-1)?.value, "1");
+  assert.equal(receiptRows({ ...RECEIPT, temperature: 0.7, total_tokens: 0 }).at(-1)?.label, "Model id");
+  assert.equal(receiptRows({ ...RECEIPT, temperature: null }).at(-1)?.label, "Model id");
   assert.ok(receiptRows({ ...RECEIPT, cost_usd: null }).some((row) => row.value === "price unknown"));
 });
 

@@ -171,8 +171,16 @@ async def test_it_warns_once_at_each_level(chat: Chat, alice: User) -> None:
     await expect(banner).to_have_attribute("data-level", "75")
     await banner.get_by_role("button", name="Choose a model").click()
     await expect(chat.page.locator(".picker-panel")).to_be_visible()
+    # With the new day nothing of it is used, and nobody has to load the page for that.
+    await chat.page.evaluate(
+        "document.querySelector('.meter-row').dataset.resetsAt = new Date().toISOString()"
+    )
+    await expect(chat.page.locator("[data-field=meter-figure]")).to_have_text("0 / 5,000 tokens today (0 %)")
+    await expect(chat.page.locator(".meter")).to_have_attribute("data-level", "ok")
+    await expect(banner).to_be_hidden()
     await chat.reload()
     await expect(banner).to_be_hidden()
+    await expect(chat.page.locator(".meter")).to_have_attribute("data-level", "75")
 
 
 async def test_the_header_goes_over_to_the_budget_that_has_become_the_tightest(

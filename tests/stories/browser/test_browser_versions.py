@@ -44,6 +44,8 @@ async def test_it_regenerates_with_a_temperature_and_keeps_the_old_version(chat:
     await expect(chat.answer.locator("[data-field=version-figure]")).to_have_text("2/2")
     await chat.until("completed")
     assert (await Generation.objects.aget(model="demo:friendly")).temperature == 0.35
+    await chat.answer.locator(".receipt summary").click()
+    await expect(chat.answer.locator("[data-field=receipt-rows] tr").last).to_have_text("Temperature0.35")
     second = await chat.text()
     assert second != first
     await chat.answer.get_by_role("button", name="Previous version").click()
