@@ -117,10 +117,12 @@ class LaunchedSite:
         return found
 
     def find(self, word: str, *, other_than: psutil.Process | None = None) -> psutil.Process:
-        """The first process with the word in its command line."""
-        for process, command in self.commands().items():
-            if word in command and process != other_than:
-                return process
+        """One with the word in its command line, and no child of one: a worker's beat has its words."""
+        found = [process for process, command in self.commands().items() if word in command]
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if process != other_than and process.parent() not in found:
+                    return process
         raise AssertionError(f"no process with {word!r}:\n{self.output}")
 
     def wait_until_gone(self, *, seconds: float = 30.0) -> list[psutil.Process]:
