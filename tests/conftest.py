@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import os
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import redis.utils
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from hypothesis import HealthCheck, settings
@@ -31,6 +33,8 @@ DATABASE_FIXTURES = {"db", "transactional_db", "live_server", "django_db_reset_s
 COUNTED_MARKS = ("browser", "in_firefox", "story", "database", "live")
 # What is loaded and collected stays: looking through it for garbage was a fifth of loading it.
 gc.disable()
+# redis-py looks for its own version at each new connection, and each test makes some.
+redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)
 # Longer than all but a few tests take.
 TURN_OF_HOUR_SECONDS = 20.0
 VALKEY: pytest.StashKey[EmbeddedValkey] = pytest.StashKey()
@@ -158,8 +162,6 @@ def chromium() -> str:
 @pytest.fixture
 def redis_url() -> str:
     """The address of this process's own Valkey, emptied for this test."""
-    import redis
-
     url = os.environ["REDIS_URL"]
     with redis.Redis.from_url(url) as client:
         client.flushall()

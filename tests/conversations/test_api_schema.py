@@ -18,7 +18,7 @@ from tests.conversations.rest import Rest
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def schema() -> dict[str, Any]:
     generator: Any = SchemaGenerator  # typed in part
     made: dict[str, Any] = orjson.loads(
