@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from django import template
@@ -41,6 +42,7 @@ PART_WORDS = {
 }
 CENT = Decimal("0.00995")
 LEAST = Decimal("0.00005")
+CENT_STEP, LEAST_STEP = Decimal("0.01"), Decimal("0.0001")
 
 
 @register.filter
@@ -66,6 +68,19 @@ def money(usd: str | None) -> str:
     if value < LEAST:
         return "<$0.0001"
     return f"${value:.4f}" if value < CENT else f"${value:,.2f}"
+
+
+@register.filter
+def at_most(usd: str | None) -> str:
+    """The most that something costs: never rounded down, and fine enough to show what a change saves."""
+    value = Decimal(usd or 0)
+    if value == 0:
+        return money(usd)
+    if value >= 1:
+        return money(str(value.quantize(CENT_STEP, ROUND_CEILING)))
+    text = str(value.quantize(LEAST_STEP, ROUND_CEILING))
+    # From a cent on without needless noughts: $0.02, $0.0223.
+    return f"${text if value < CENT else re.sub('0{1,2}$', '', text)}"
 
 
 def rate(usd: str) -> str:

@@ -22,6 +22,21 @@ export function money(usd) {
   return `$${value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
 }
 
+/**
+ * The most that something costs: never rounded down, and fine enough to show what a change saves.
+ * @param {string | null | undefined} usd @returns {string} "" where it is not known
+ */
+export function atMost(usd) {
+  const value = Number(usd ?? "");
+  if (!usd || value === 0 || value >= 1) return money(usd && value >= 1 ? String(roundedUp(value, 100)) : usd);
+  const text = roundedUp(value, 10_000).toFixed(4);
+  // From a cent on without needless noughts: $0.02, $0.0223.
+  return `$${value < 0.00995 ? text : text.replace(/0{1,2}$/, "")}`;
+}
+
+/** What is a whole number of parts, but for how it is written in binary, stays. @param {number} value @param {number} parts */
+const roundedUp = (value, parts) => Math.ceil(value * parts - 1e-6) / parts;
+
 /** A price per million tokens: every decimal that it has, and at least the cents. @param {string} usd */
 export function rate(usd) {
   const [whole, rest = ""] = usd.split(".");

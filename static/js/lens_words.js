@@ -1,7 +1,7 @@
 // @ts-check
 // The words and shapes of the context lens. Pure.
 
-import { figure, money, remaining, tokens } from "./format.js";
+import { atMost, figure, money, remaining, tokens } from "./format.js";
 import { PART_WORDS } from "./receipt.js";
 
 /**
@@ -61,7 +61,7 @@ export function worth(count, usdPerMillion) {
 
 /** What summarising would come to. @param {Saving} saving */
 export function savingText(saving) {
-  const cost = money(saving.cost_usd);
+  const cost = atMost(saving.cost_usd);
   const sizes = `${figure(saving.before_tokens)} → at most ${figure(saving.after_tokens)} tokens with the next question`;
   const count = saving.messages === 1 ? "1 older message" : `${figure(saving.messages)} older messages`;
   return `${count}: ${sizes}${saving.fits ? `, for at most ${cost || "an unknown price"}` : ". Your budget does not allow the call"}.`;
@@ -69,7 +69,7 @@ export function savingText(saving) {
 
 /** Unasked, above the composer. @param {Saving} saving */
 export function offerText(saving) {
-  const cost = money(saving.cost_usd);
+  const cost = atMost(saving.cost_usd);
   return `Each question takes ${tokens(saving.before_tokens)}, or at most ${figure(saving.after_tokens)} with a summary`
     + `${cost ? ` (at most ${cost})` : ""}.`;
 }

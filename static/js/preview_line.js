@@ -1,7 +1,7 @@
 // @ts-check
 // The quiet line under the composer: what the message will take and what it will leave. Pure.
 
-import { figure, money } from "./format.js";
+import { atMost, figure, money } from "./format.js";
 
 const PERIODS = { none: "", day: "today", week: "this week", month: "this month" };
 
@@ -18,7 +18,7 @@ export function previewLine(preview) {
   if (preview.refusal) return preview.refusal.detail;
   const parts = [`≈ ${figure(preview.input_tokens)} in`, `up to ${figure(preview.max_output_tokens)} out`];
   if (preview.is_cut) parts[1] += " (cut to fit)";
-  const cost = money(preview.cost_usd);
+  const cost = atMost(preview.cost_usd);
   parts.push(cost ? `at most ${cost}` : "price unknown");
   if (preview.leaves) {
     const { amount, unit, period } = preview.leaves;

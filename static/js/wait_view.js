@@ -3,14 +3,14 @@
 // notes on how it came about, and the button that continues it.
 
 import { field, icon } from "./elements.js";
-import { money } from "./format.js";
+import { atMost } from "./format.js";
 import { isLive } from "./thread.js";
 import { isBrief, sinceWords, waitDetail, waitLabel, waitTitle } from "./wait_words.js";
 
 /** @typedef {import("./thread.js").Generation} Generation */
 
 /** @param {{ label: string, cost_usd?: string | null }} option */
-export const labelOf = (option) => (option.cost_usd ? `${option.label} (at most ${money(option.cost_usd)})` : option.label);
+export const labelOf = (option) => (option.cost_usd ? `${option.label} (at most ${atMost(option.cost_usd)})` : option.label);
 
 /** @param {HTMLElement} element of the turn @param {Generation} generation */
 export function showWait(element, generation) {

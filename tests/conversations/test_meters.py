@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 
 from billing.budgets import Meter, meters, set_budget
 from conversations.events import budget_changed
-from conversations.templatetags.figures import budget_key, budget_text, rate
+from conversations.templatetags.figures import at_most, budget_key, budget_text, rate
 
 pytestmark = pytest.mark.django_db
 
@@ -34,3 +34,16 @@ def test_it_tells_the_browser_dollars_and_not_nano_dollars(money: Meter) -> None
 )
 def test_a_price_has_every_decimal_and_at_least_the_cents(usd: str, text: str) -> None:
     assert rate(usd) == text
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [
+        ("0.0018", "$0.0018"), ("0.00181", "$0.0019"), ("0.00001", "$0.0001"), ("0.00996", "$0.01"),
+        ("0.02", "$0.02"), ("0.0223", "$0.0223"), ("0.02221", "$0.0223"), ("0.10", "$0.10"),
+        ("0.99999", "$1.00"), ("1.001", "$1.01"), ("1234.5", "$1,234.50"),
+        ("0", "$0.00"), (None, ""), ("", ""),
+    ],
+)  # fmt: skip
+def test_it_rounds_the_most_that_something_costs_up(usd: str | None, text: str) -> None:
+    assert at_most(usd) == text

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { joinContinuation } from "../../static/js/continuation.js";
-import { duration, money, rate, receiptLine, remaining, tokens } from "../../static/js/format.js";
+import { atMost, duration, money, rate, receiptLine, remaining, tokens } from "../../static/js/format.js";
 import { budgetText, headText, tightestOf, warningText } from "../../static/js/meter.js";
 import { receiptRows } from "../../static/js/receipt.js";
 
@@ -33,6 +33,13 @@ test("it writes money with four decimals under a cent and never as nothing", () 
   assert.equal(money("0.01"), "$0.01");
   assert.equal(money("1234.5"), "$1,234.50");
   assert.equal(money(null), "");
+});
+
+test("it rounds the most that something costs up, and shows what a change saves", () => {
+  const written = { "0.0018": "$0.0018", "0.00181": "$0.0019", "0.00001": "$0.0001", "0.00996": "$0.01", "0.02": "$0.02",
+    "0.0223": "$0.0223", "0.02221": "$0.0223", "0.10": "$0.10", "0.99999": "$1.00", "1.001": "$1.01", "1234.5": "$1,234.50", "0": "$0.00" };
+  for (const [usd, text] of Object.entries(written)) assert.equal(atMost(usd), text);
+  assert.deepEqual([atMost(null), atMost("")], ["", ""]);
 });
 
 test("it writes the receipt in one line and says what is estimated or not charged", () => {
