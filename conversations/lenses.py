@@ -65,6 +65,7 @@ def read_lens(*, user_id: int, conversation_id: uuid.UUID, text: str = "", model
         "input_usd_per_million": None if price is None else price.usd_per_million()["input"],
         "messages": [_message(one, profile.encoding) for one in context.messages],
         "older_turns": context.older_turns,
+        "is_cut": context.is_cut,
         "next": preview.data(),
         "summary": _summary_in_use(context),
         "running": _running(conversation),

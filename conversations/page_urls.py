@@ -6,6 +6,7 @@ from django.urls import path
 
 from conversations import (
     account_pages,
+    availability,
     context_page,
     message_views,
     pages,
@@ -30,6 +31,7 @@ urlpatterns = [
     path("account/keys/<uuid:key_id>/revoke/", account_pages.revoke_key, name="revoke_key"),
     path("preferences/", pages.set_preferences, name="set_preferences"),
     path("search/", pages.search_conversations, name="search_conversations"),
+    path("models/", availability.availability, name="availability"),
     path("ask/", plain_send.send_plainly, name="send_plainly"),
     path("new/", pages.create_conversation, name="new_conversation"),
     path("usage/", usage_pages.usage, name="usage"),

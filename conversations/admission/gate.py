@@ -89,6 +89,14 @@ class CapacityWait:
     place: int
 
 
+@dataclass(frozen=True, slots=True)
+class KeptBack:
+    """No call to the model would go now, for so long; ``code``: the error that told."""
+
+    seconds: float
+    code: str
+
+
 class Gate:
     """One per event loop, like the connections that it uses. ``clock`` gives seconds; None: Valkey's own."""
 
@@ -229,6 +237,29 @@ class Gate:
             self._retry, keys=[_retry_key()], args=[FREE_RETRIES_PER_SECOND, RETRIES_STORED, RETRIES_LENT]
         )
         return 0.0 if answer is None else int(answer) / 1000
+
+    async def kept_back(self, profiles: Sequence[Profile]) -> dict[str, KeptBack]:
+        """The models that no call would reach now, by id. Empty where Valkey cannot be asked."""
+        keys = [key for one in profiles for key in (_pace_keys(one)[0], *_breaker_keys(one))]
+        found = await self._ask(self._look, keys=keys, args=[])
+        kept: dict[str, KeptBack] = {}
+        for index, (ms, code) in enumerate(found or ()):
+            model = profiles[index // 3].model_id
+            if ms > 0 and (model not in kept or ms / 1000 > kept[model].seconds):
+                kept[model] = KeptBack(ms / 1000, code)
+        return kept
+
+    async def _look(self, *, keys: Sequence[str], args: Sequence[str]) -> list[tuple[float, str]]:
+        pipeline = self._client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.hmget(key, ["open_until", "pause_until", "code"])
+        pipeline.time()
+        *found, (seconds, micros) = await pipeline.execute()
+        now_ms = float(args[-1] or seconds * 1000 + micros / 1000)
+        return [
+            (float(opened or paused or 0) - now_ms, (code or b"rate_limited").decode())
+            for opened, paused, code in found
+        ]
 
     async def leave(self, ticket: uuid.UUID, profile: Profile) -> None:
         """Give up the place in the queue."""

@@ -145,6 +145,7 @@ class ContextSerializer(serializers.Serializer[Any]):
     model = serializers.CharField()
     window_tokens = serializers.IntegerField(help_text="Of the model.")
     budget_tokens = serializers.IntegerField(help_text="Up to which earlier messages are taken.")
+    is_cut = serializers.BooleanField(help_text="Earlier messages are not sent because no more fits.")
     input_tokens = serializers.IntegerField(help_text="Of the whole request, as counted here.")
     breakdown = PartsSerializer()
     input_usd_per_million = serializers.CharField(allow_null=True)

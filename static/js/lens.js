@@ -53,6 +53,7 @@ export class Lens {
       onSummarise: () => this.summarise(),
       onStop: () => this.#stop(),
       onDrop: () => this.#drop(),
+      onLook: () => this.panel.open(),
     });
   }
 
@@ -67,6 +68,12 @@ export class Lens {
     if (!this.panel.isOpen) return;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.refresh(), DELAY_MS);
+  }
+
+  /** What the composer's text would take: another part of the conversation than was known may be left out.
+   * @param {import("./preview_line.js").Preview} preview */
+  compare(preview) {
+    if (this.context && preview.dropped_turns !== this.context.next.dropped_turns) this.refresh();
   }
 
   /** An event of the socket. @param {any} event */

@@ -17,6 +17,7 @@ import { PART_WORDS } from "./receipt.js";
  * @property {string} policy @property {string} default_policy @property {number} window_tokens @property {number} input_tokens
  * @property {Record<string, number>} breakdown @property {string | null} input_usd_per_million
  * @property {Message[]} messages @property {number} older_turns
+ * @property {number} budget_tokens up to which earlier messages are taken @property {boolean} is_cut no more fits
  * @property {import("./preview_line.js").Preview} next
  * @property {Summary | null} summary @property {Summary | null} running @property {Saving | null} saving
  */
@@ -72,6 +73,36 @@ export function offerText(saving) {
   const cost = atMost(saving.cost_usd);
   return `Each question takes ${tokens(saving.before_tokens)}, or at most ${figure(saving.after_tokens)} with a summary`
     + `${cost ? ` (at most ${cost})` : ""}.`;
+}
+
+/**
+ * What no longer fits into what the model takes, or soon will not: after two more questions like the last one;
+ * null: there is room. Pure. @param {Context} context @returns {{ level: "near" | "full", text: string } | null}
+ */
+export function windowWarning(context) {
+  const questions = context.messages.filter((one) => one.role === "user");
+  if (context.is_cut) {
+    const dropped = questions.filter((one) => one.status === "dropped");
+    const count = dropped.length + context.older_turns;
+    const last = dropped.at(-1);
+    if (!last) return null;
+    const which = count === 1 ? `${quoted(last)} and its answer are` : `The oldest ${figure(count)} questions, up to ${quoted(last)}, are`;
+    return { level: "full", text: `${which} no longer sent: the model takes no more.` };
+  }
+  const first = questions.find((one) => one.status === "in");
+  const newest = context.messages.at(-1)?.turn_id;
+  const like = context.messages.filter((one) => one.turn_id === newest).reduce((sum, one) => sum + one.tokens, 0);
+  if (!first || first.turn_id === newest || context.input_tokens + SOON_QUESTIONS * like <= context.budget_tokens) return null;
+  return { level: "near", text: `Nearly full: ${quoted(first)} is soon no longer sent, since the model takes no more.` };
+}
+
+const SOON_QUESTIONS = 2;
+const QUOTED_CHARACTERS = 32;
+
+/** @param {Message} message */
+function quoted({ excerpt }) {
+  const short = excerpt.length <= QUOTED_CHARACTERS ? excerpt : `${excerpt.slice(0, QUOTED_CHARACTERS - 1).trimEnd()}…`;
+  return `“${short}”`;
 }
 
 /** Whether it is still being made. @param {Summary | null | undefined} summary */

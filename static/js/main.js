@@ -110,6 +110,7 @@ const preview = new SendPreview(one("[data-field=preview]", HTMLElement), {
   url: () => conversation.url,
   parameters: () => picker.parameters(),
   isTooLong: () => composer.isTooLong,
+  onPreview: (found) => lens.compare(found),
 });
 const lens = new Lens({
   id: () => conversation.id,

@@ -3,6 +3,7 @@
 
 import { AnswerSettings } from "./answer_settings.js";
 import { modelName } from "./format.js";
+import { request } from "./server.js";
 
 /** A model as the picker calls it. @param {string} model */
 export function modelLabel(model) {
@@ -13,6 +14,18 @@ export function modelLabel(model) {
 
 /** @param {EventTarget | null} target @returns {target is HTMLInputElement} */
 const isModel = (target) => target instanceof HTMLInputElement && target.name === "model";
+
+/** Which models would not answer now: asked when somebody looks. @param {HTMLElement} root */
+async function showKeptBack(root) {
+  const inputs = [...root.querySelectorAll("input")].filter(isModel);
+  const models = new URLSearchParams(inputs.map((input) => ["model", input.value]));
+  // Who is out of reach learns nothing here; the question itself says what is wrong.
+  const { kept_back } = await request("GET", `${root.dataset.url}?${models}`).catch(() => ({ kept_back: {} }));
+  for (const input of inputs) {
+    const words = input.parentElement?.querySelector(".kept-back");
+    if (words) words.textContent = kept_back[input.value] ?? "";
+  }
+}
 
 /**
  * @param {HTMLElement} root
@@ -43,7 +56,9 @@ export function pickerOf(root, { onModel, onSettings }) {
     close();
   });
   root.addEventListener("toggle", () => {
-    if (root.hasAttribute("open") && root.querySelector("summary") === document.activeElement) focusChosen();
+    if (!root.hasAttribute("open")) return;
+    if (root.querySelector("summary") === document.activeElement) focusChosen();
+    showKeptBack(root);
   });
   const focusChosen = () => {
     const chosen = root.querySelector("input[name=model]:checked");

@@ -9,7 +9,8 @@ const DELAY_MS = 250;
 export class SendPreview {
   /**
    * @param {HTMLElement} line
-   * @param {{ text: () => string, url: () => string, parameters: () => { model?: string, max_output_tokens?: number }, isTooLong: () => boolean }} page
+   * @param {{ text: () => string, url: () => string, parameters: () => { model?: string, max_output_tokens?: number }, isTooLong: () => boolean,
+   *   onPreview: (preview: import("./preview_line.js").Preview) => void }} page
    */
   constructor(line, page) {
     this.line = line;
@@ -42,6 +43,7 @@ export class SendPreview {
     try {
       const preview = await request("POST", `${url}preview/`, body, { signal: this.running.signal });
       this.#show(previewLine(preview), preview.refusal ? "refused" : preview.confirm ? "near" : "ok");
+      this.page.onPreview(preview);
     } catch (error) {
       // Out of reach, the last figures would be stale; the send itself will say what is wrong.
       if (/** @type {Error} */ (error).name !== "AbortError") this.#show(this.hint, "");

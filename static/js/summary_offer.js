@@ -1,8 +1,9 @@
 // @ts-check
-// The line above the composer that offers a summary when the context has grown, and says what came of it.
+// The line above the composer that warns when the model takes no more, offers a summary when the context has
+// grown, and says what came of it.
 
 import { one } from "./elements.js";
-import { isBeingMade, offerText, summaryText } from "./lens_words.js";
+import { isBeingMade, offerText, summaryText, windowWarning } from "./lens_words.js";
 
 /** @typedef {import("./lens_words.js").Context} Context @typedef {import("./lens_words.js").Summary} Summary */
 
@@ -10,7 +11,7 @@ import { isBeingMade, offerText, summaryText } from "./lens_words.js";
 const GROWTH = 1.5;
 
 export class SummaryOffer {
-  /** @param {{ id: () => string, onSummarise: () => void, onStop: () => void, onDrop: () => void }} callbacks */
+  /** @param {{ id: () => string, onSummarise: () => void, onStop: () => void, onDrop: () => void, onLook: () => void }} callbacks */
   constructor(callbacks) {
     this.callbacks = callbacks;
     this.root = one("[data-field=summary-offer]", HTMLElement);
@@ -23,10 +24,13 @@ export class SummaryOffer {
     this.read = new Set();
     /** @type {Summary | null} */
     this.news = null;
+    /** That the model takes no more. @type {ReturnType<typeof windowWarning>} */
+    this.warning = null;
     this.button.addEventListener("click", () => {
       if (this.root.dataset.running) callbacks.onStop();
       else if (this.news?.state === "completed") callbacks.onDrop();
-      else callbacks.onSummarise();
+      else if (this.#summarises) callbacks.onSummarise();
+      else callbacks.onLook();
     });
     this.not.addEventListener("click", () => this.#dismiss());
   }
@@ -38,15 +42,19 @@ export class SummaryOffer {
     const { saving, running } = context;
     const told = running ?? this.news;
     const isOffered = !told && saving?.offered === true && saving.before_tokens >= this.#quietUpTo();
-    this.root.hidden = !told && !isOffered;
-    this.root.dataset.kind = told?.state ?? "offer";
+    const found = told ? null : windowWarning(context);
+    this.warning = found && !this.#knows(found.level) ? found : null;
+    this.root.hidden = !told && !isOffered && !this.warning;
+    this.root.dataset.kind = told?.state ?? (this.warning ? "window" : "offer");
     if (told) this.text.textContent = summaryText(told);
+    else if (this.warning) this.text.textContent = this.warning.text;
     else if (saving) this.text.textContent = offerText(saving);
     const isRunning = isBeingMade(told);
     const hasFailed = told?.state === "failed" || told?.state === "stopped";
     this.root.dataset.running = isRunning ? "1" : "";
     this.button.hidden = hasFailed && !saving;
-    this.button.textContent = isRunning ? "Stop" : told?.state === "completed" ? "Undo" : hasFailed ? "Try again" : "Summarise";
+    this.button.textContent = isRunning ? "Stop" : told?.state === "completed" ? "Undo" : hasFailed ? "Try again"
+      : this.#summarises ? "Summarise" : "See what is sent";
     this.not.hidden = isRunning;
     this.not.textContent = told ? "Close" : "Not now";
   }
@@ -56,28 +64,42 @@ export class SummaryOffer {
     if (this.news && !isBeingMade(this.news)) this.#dismiss();
   }
 
+  /** Whether a summary helps. */
+  get #summarises() {
+    const { saving } = this.context ?? {};
+    return !this.warning || Boolean(saving?.fits && saving.after_tokens < saving.before_tokens);
+  }
+
+  /** Whether it was told before that the window is as full. @param {"near" | "full"} level */
+  #knows(level) {
+    const known = this.#remembered("window");
+    return known === "full" || known === level;
+  }
+
   #dismiss() {
     if (this.news) this.read.add(this.news.id);
-    else if (this.context?.saving) this.#remember(this.context.saving.before_tokens * GROWTH);
+    else if (this.warning) this.#remember("window", this.warning.level);
+    else if (this.context?.saving) this.#remember("summary", String(Math.round(this.context.saving.before_tokens * GROWTH)));
     this.root.hidden = true;
   }
 
-  get #key() {
-    return `summary:${this.callbacks.id()}`;
+  #quietUpTo() {
+    return Number(this.#remembered("summary") ?? 0);
   }
 
-  #quietUpTo() {
+  /** @param {"summary" | "window"} what */
+  #remembered(what) {
     try {
-      return Number(localStorage.getItem(this.#key) ?? 0);
+      return localStorage.getItem(`${what}:${this.callbacks.id()}`);
     } catch {
-      return 0;
+      return null;
     }
   }
 
-  /** @param {number} tokens */
-  #remember(tokens) {
+  /** @param {"summary" | "window"} what @param {string} value */
+  #remember(what, value) {
     try {
-      localStorage.setItem(this.#key, String(Math.round(tokens)));
+      localStorage.setItem(`${what}:${this.callbacks.id()}`, value);
     } catch {
       // Without storage it is offered again on the next page.
     }

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from conversations.admission.gate import OPEN_SECONDS, Gate
+from conversations.admission.gate import OPEN_SECONDS, STRIKES, Gate, KeptBack
 from conversations.admission.pace import Call
 from conversations.admission.results import Result, result_of
+from conversations.availability import in_words
 from llm import errors
 from llm.errors import BadCredentials, BreakerOpen, DailyQuota, LLMError, OutOfCredit
 from tests.conversations.gates import FAILED, OK, go, make_call, pass_time
@@ -179,3 +182,41 @@ def test_a_slow_down_halves_the_pace() -> None:
     assert result_of(errors.SlowDown(), cancelled=None, saw_event=False).factor == 0.5
     assert result_of(errors.RateLimited(), cancelled=None, saw_event=False).factor == 0.7
     assert result_of(errors.ModelGone(), cancelled=None, saw_event=False).kind == "none"
+
+
+async def test_it_says_which_models_are_kept_back_and_for_how_long(gate: Gate) -> None:
+    broken, steady, busy = (make_call(name=name) for name in ("broken", "steady", "busy"))
+    for _ in range(10):
+        await gate.report(await go(gate, replace(broken, ticket=uuid.uuid4())), FAILED)
+    for _ in range(STRIKES):
+        limited = Result("limited", "rate_limited", hint_seconds=40.0)
+        await gate.report(await go(gate, replace(busy, ticket=uuid.uuid4())), limited)
+    profiles = [call.profile for call in (broken, steady, busy)]
+    found = await gate.kept_back(profiles)
+    assert {model: kept.code for model, kept in found.items()} == {
+        "gemini:broken": "provider_error",
+        "gemini:busy": "rate_limited",
+    }
+    assert found["gemini:broken"].seconds == pytest.approx(FIRST, abs=0.5)
+    assert found["gemini:busy"].seconds == pytest.approx(40.0, abs=0.5)
+    pass_time(40.0)
+    assert await gate.kept_back(profiles) == {}
+    assert await gate.kept_back([]) == {}
+
+
+async def test_it_says_of_a_bad_key_which_models_it_keeps_back(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHARED_API_KEY", "of both")
+    one, other = (make_call(name=name, api_key_env="SHARED_API_KEY") for name in ("one", "other"))
+    await gate.report(await go(gate, one), Result("key", "bad_credentials"))
+    found = await gate.kept_back([one.profile, other.profile])
+    assert {model: kept.code for model, kept in found.items()} == dict.fromkeys(
+        ("gemini:one", "gemini:other"), "bad_credentials"
+    )
+
+
+def test_it_says_in_words_why_a_model_is_kept_back() -> None:
+    assert in_words(KeptBack(40.0, "provider_error")) == "Not answering now: tried again in 40 s"
+    assert in_words(KeptBack(11_000.0, "daily_quota")) == "Used up for today: free again in 3 h 3 min"
+    assert in_words(KeptBack(12.0, "rate_limited")) == "Busy: free again in 12 s"

@@ -72,9 +72,8 @@ def test_the_page_judges_and_shows_it(answer: Generation, alice: User, bob: User
     door = f"{page}answers/{answer.pk}/feedback/"
     client.force_login(alice)
     assert client.post(door, {"verdict": "down", "words": "No."}).json() == {"verdict": "down"}
-    assert (
-        b'data-action="bad" data-field="bad" aria-label="Bad answer" title="Bad answer" aria-pressed="true"'
-        in (client.get(page).content)
+    assert b'data-action="bad" data-field="bad" title="Bad answer" aria-pressed="true"' in (
+        client.get(page).content
     )
     told = client.get(f"{page}turns/{answer.turn.turn_id}/").json()
     assert told["turn"]["generation"]["verdict"] == "down"

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { offerText, olderText, partsOf, percentText, savingText, summaryText, worth } from "../../static/js/lens_words.js";
+import { offerText, olderText, partsOf, percentText, savingText, summaryText, windowWarning, worth } from "../../static/js/lens_words.js";
 
 const saving = { messages: 16, before_tokens: 3472, after_tokens: 1704, cost_usd: "0.0007", fits: true, offered: true };
 const summary = {
@@ -66,4 +66,31 @@ test("it counts down to the next attempt at a summary, and says that it was stop
 test("it says that older questions are not sent", () => {
   assert.equal(olderText(1), "One older question is not sent.");
   assert.equal(olderText(1200), "1,200 older questions are not sent.");
+});
+
+/** So many exchanges of 200 tokens, the oldest so many of them not sent. @param {number} count @param {number} dropped */
+const filled = (count, dropped, more = {}) => /** @type {any} */ ({
+  input_tokens: 200 * (count - dropped), budget_tokens: 1000, is_cut: dropped > 0, older_turns: 0,
+  messages: Array.from({ length: count }, (_, at) => ["user", "assistant"].map((role) => ({
+    turn_id: String(at), role, tokens: 100, mark: "", status: at < dropped ? "dropped" : "in",
+    excerpt: `${role === "user" ? "Question" : "Answer"} ${at} about the rivers of the north and their mouths`,
+  }))).flat(),
+  ...more,
+});
+
+test("it warns before the window is full, and says what goes first", () => {
+  assert.equal(windowWarning(filled(3, 0)), null);
+  assert.deepEqual(windowWarning(filled(4, 0)), {
+    level: "near", text: "Nearly full: “Question 0 about the rivers of…” is soon no longer sent, since the model takes no more.",
+  });
+  assert.equal(windowWarning(filled(0, 0)), null);
+  assert.equal(windowWarning(filled(1, 0, { input_tokens: 990 })), null);
+});
+
+test("it says what no longer fits, and nothing of what is left out by wish", () => {
+  assert.deepEqual(windowWarning(filled(6, 1)), {
+    level: "full", text: "“Question 0 about the rivers of…” and its answer are no longer sent: the model takes no more.",
+  });
+  assert.match(windowWarning(filled(6, 2, { older_turns: 1200 }))?.text ?? "", /^The oldest 1,202 questions, up to “Question 1 about/);
+  assert.equal(windowWarning(filled(6, 2, { is_cut: false, input_tokens: 100 })), null);
 });

@@ -139,6 +139,12 @@ async def test_a_question_to_a_model_that_is_left_alone_waits_for_it(chat: Chat)
     await expect(box).to_contain_text(
         "is not answering. Your question is kept and sent as soon as it recovers."
     )
+    # The picker says so to who looks for another one.
+    await chat.page.locator(".picker > summary").click()
+    kept_back = chat.page.locator(".model-choice:has(:checked) .kept-back")
+    await expect(kept_back).to_have_text(re.compile(r"^Not answering now: tried again in \d+ s$"))
+    await expect(chat.page.locator(".model-choice:not(:has(:checked)) .kept-back").first).to_be_empty()
+    await chat.page.keyboard.press("Escape")
     await shot(chat, "breaker-queue")
     await box.get_by_role("button", name=re.compile(r"^Use Demo now \(at most \$0\.0\d+\)$")).click()
     await chat.until("completed")
