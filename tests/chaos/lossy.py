@@ -16,6 +16,13 @@ def share() -> float:
 
 
 class LossyChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]  # channels_redis ships no types
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if seconds := os.environ.get("CHAOS_ROUND_SECONDS"):
+            from conversations import lookout  # needs the apps loaded
+
+            lookout.ROUND_SECONDS = float(seconds)
+
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         if random.random() >= share():
             # The layer hands its calls on to one for the running loop.

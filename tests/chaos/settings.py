@@ -1,4 +1,7 @@
-"""The product's own settings; with ``CHAOS_DROP_PERCENT`` the channel layer loses that share of events."""
+"""The product's own settings; with ``CHAOS_DROP_PERCENT`` the channel layer loses that share of events.
+
+With ``CHAOS_ROUND_SECONDS`` a process looks as often for what it was not told.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,11 @@ def deaf(
     django_db_setup: None, bundle: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Web, Web]]:
     """Two servers; the channel layer between them loses everything."""
-    lossy = {"DJANGO_SETTINGS_MODULE": "tests.chaos.settings", "CHAOS_DROP_PERCENT": "100"}
+    lossy = {
+        "DJANGO_SETTINGS_MODULE": "tests.chaos.settings",
+        "CHAOS_DROP_PERCENT": "100",
+        "CHAOS_ROUND_SECONDS": "0.3",
+    }
     made = Site(tmp_path_factory.mktemp("site"), **lossy)
     try:
         yield made.start_web(), made.start_web()
