@@ -195,8 +195,9 @@ export class ThreadView {
     answer.dataset.state = generation.state;
     answer.dataset.seq = String(generation.seq);
     answer.setAttribute("aria-busy", String(live));
-    field(element, "writing").hidden = !live || generation.seq === 0;
-    field(element, "writing").textContent = generation.stopping ? "Stopping" : "Writing";
+    // What continues another one has its words above it: it thinks where it will go on.
+    field(element, "writing").hidden = !live || generation.state === "waiting" || (generation.seq === 0 && !generation.prefix);
+    field(element, "writing").textContent = generation.stopping ? "Stopping" : generation.seq ? "Writing" : "AI is thinking";
     field(element, "tools").hidden = live;
     const isEmpty = !shownText(generation) && !generation.html;
     for (const name of ["copy", "good", "bad"]) field(element, name).hidden = isEmpty;

@@ -122,9 +122,21 @@ async def test_it_continues_what_was_stopped_for_a_price_that_was_shown(chat: Ch
     button = chat.answer.locator("[data-action=continue]")
     await expect(button).to_have_text(re.compile(r"^Continue \(at most \$0\.0\d+\)$"))
     await shot(chat, "continue")
+    await chat.page.evaluate(
+        """() => {
+            const writing = document.querySelector(".writing");
+            window.said = [];
+            new MutationObserver(() => window.said.push(writing.hidden ? "" : writing.textContent))
+                .observe(writing, { attributes: true, childList: true });
+        }"""
+    )
     await button.click()
     await expect(chat.answer).to_have_attribute("aria-busy", "false")
     await chat.until("completed")
+    # Until the first new word nothing else would say that it goes on.
+    said = await chat.page.evaluate("window.said")
+    assert "AI is thinking" in said
+    assert said.index("AI is thinking") < said.index("Writing")
     text = " ".join((await chat.text()).split())
     assert text.startswith(first)
     assert len(text) > len(first)
