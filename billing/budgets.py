@@ -75,10 +75,11 @@ def meter(row: BucketRow, now: datetime) -> Meter:
     )
 
 
-def tightness(found: Meter) -> tuple[bool, bool, int, int]:
+def tightness(found: Meter, more: int = 0) -> tuple[bool, bool, int, int]:
+    """The order of ``meters``. ``more``: units that are thought of as used as well."""
     if found.limit is None:
         return not found.hard, True, 0, found.budget_id
-    share = (found.used + found.held) * 10**6 // found.limit if found.limit else 10**12
+    share = (found.used + found.held + more) * 10**6 // found.limit if found.limit else 10**12
     return not found.hard, False, -share, found.budget_id
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.utils import timezone
 
 from billing import accounts, buckets, prices
 from billing.buckets import BucketRow, percent_used
-from billing.budgets import Meter, meter, tightness
+from billing.budgets import Meter, meter, meters, tightness
 from billing.errors import BudgetExceeded, PriceUnknown
 from billing.fitting import fit, units_needed
 from billing.holds import HoldRequest
@@ -59,6 +60,24 @@ def preview_hold(request: HoldRequest, *, now: datetime | None = None) -> Previe
         percent_after=after[0][0] if after else 0,
         remaining_after=after[0][1] if after else None,
     )
+
+
+def meters_before(
+    *,
+    user_id: int,
+    conversation_id: UUID | None,
+    model: str,
+    output_tokens: int,
+    now: datetime | None = None,
+) -> list[tuple[Meter, int]]:
+    """Every limited budget that the next call meets, with the units that an answer of ``output_tokens``
+    takes of it. The one that is fullest with that answer in it first, hard before soft.
+    """
+    now = now or timezone.now()
+    rates = prices.rates(model, input_tokens=0, now=now)
+    found = meters(user_id=user_id, conversation_id=conversation_id, model=model, now=now)
+    pairs = [(one, units_needed(one.unit, rates, 0, output_tokens)) for one in found if one.limit is not None]
+    return sorted(pairs, key=lambda pair: tightness(*pair))
 
 
 def fit_in_turn(first: HoldRequest, then: HoldRequest, *, now: datetime | None = None) -> bool:

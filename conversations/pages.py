@@ -131,7 +131,7 @@ def _searched(request: HttpRequest, user: User) -> dict[str, Any]:
     query = request.GET.get("q", "").strip()
     if query:
         return {"query": query, "found": search(user, query)}
-    return {"found": archived(user)} if request.GET.get("archived") else {}
+    return {"query": "", "found": archived(user)} if request.GET.get("archived") else {}
 
 
 @login_required

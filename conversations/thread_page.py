@@ -12,9 +12,10 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Count, F, Q, Sum, Value
 
-from billing.budgets import Meter, meters
+from billing.budgets import Meter
 from billing.models import Bearer, LedgerEntry
 from billing.models.entry import GRANT_KINDS, TOKEN_COLUMNS
+from billing.previews import meters_before
 from billing.prices import rates
 from billing.receipts import usd
 from conversations.branches import siblings_of, versions_of
@@ -250,11 +251,34 @@ def _choice(profile: Profile, chosen: str) -> ModelChoice:
     )
 
 
-def page_meters(user: User, conversation: Conversation | None, model: str) -> list[Meter]:
-    """The budgets that the next question meets, the tightest hard one first; unlimited ones left out."""
-    conversation_id = conversation.pk if conversation else None
-    found = meters(user_id=user.pk, conversation_id=conversation_id, model=model)
-    return [meter for meter in found if meter.limit is not None]
+@dataclass(frozen=True, slots=True)
+class BudgetRow:
+    """A budget that the next question meets. Shares of its limit in millionths: what is used or held, and
+    what an answer of the model's usual length would add.
+    """
+
+    meter: Meter
+    share_ppm: int
+    next_ppm: int
+
+
+def page_budgets(user: User, conversation: Conversation | None, model: str) -> list[BudgetRow]:
+    """The limited budgets that the next question meets, the one that stops it first in front."""
+    profile = get_profile(model)
+    found = meters_before(
+        user_id=user.pk,
+        conversation_id=conversation.pk if conversation else None,
+        model=model,
+        output_tokens=min(profile.default_output_tokens, profile.max_output_tokens),
+    )
+    return [
+        BudgetRow(meter, _ppm(meter.used + meter.held, meter.limit), _ppm(units, meter.limit))
+        for meter, units in found
+    ]
+
+
+def _ppm(units: int, limit: int | None) -> int:
+    return units * 10**6 // limit if limit else 10**12
 
 
 def page_context(
@@ -272,7 +296,7 @@ def page_context(
             last = min(max(last, back), TURNS_LINKED)
         turns = answered_turns(conversation, last=last, head=before.parent if before else None)
     model = chosen_model(user, conversation)
-    found = page_meters(user, conversation, model)
+    budgets = page_budgets(user, conversation, model)
     return {
         "conversation": conversation,
         "exports": EXPORTS,
@@ -284,8 +308,8 @@ def page_context(
         "older": turns[0].turn if turns and turns[0].turn.parent_id else None,
         "totals": totals(conversation),
         "models": model_choices(model),
-        "meters": found,
-        "meter": found[0] if found else None,
+        "budgets": budgets,
+        "meter": budgets[0].meter if budgets else None,
         "rail": rail(user),
         "temporary_minutes": max(1, round(settings.TEMPORARY_CHAT_SECONDS / 60)),
         "message_limit": settings.MESSAGE_LIMIT_CHARACTERS,

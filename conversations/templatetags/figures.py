@@ -248,6 +248,12 @@ def head_text(meter: Meter) -> str:
 
 
 @register.filter
+def short_text(meter: Meter) -> str:
+    """The same where there is less room: "984 / 900,000 (0 %)"; the bar beside it has its name."""
+    return f"{_amount(meter, meter.used)} / {_amount(meter, meter.limit or 0)} ({meter.percent} %)"
+
+
+@register.filter
 def level_word(level: str) -> str:
     return LEVEL_WORDS.get(level, "")
 

@@ -21,6 +21,10 @@ export function budgetText(budget) {
   return `${amountText(budget, budget.used)} / ${limit}${period ? ` ${period}` : ""} (${Math.floor(budget.percent)} %)`;
 }
 
+/** "450 / 4,000 (11 %)", where there is less room. @param {any} budget */
+export const shortText = (budget) =>
+  `${amountText(budget, budget.used)} / ${amountText(budget, budget.limit)} (${Math.floor(budget.percent)} %)`;
+
 /** Whose it is, before it, where others use it up as well. @param {string} scope @param {string} text as budgetText gives it */
 export function headText(scope, text) {
   const whose = scope === "group" || scope === "everyone" ? SCOPE_WORDS[scope] : "";
@@ -106,7 +110,9 @@ export class Meter {
   /** @param {HTMLElement} row @param {any} budget */
   #fill(row, budget) {
     fill(row, budget);
-    row.dataset.percent = String(budget.percent);
+    const taken = Number(budget.used) + Number(budget.held ?? 0);
+    row.dataset.share = budget.limit === null ? "0" : String(taken / Number(budget.limit) * 1e6);
+    row.dataset.short = shortText(budget);
     if (budget.limit !== null) row.dataset.limit = String(budget.limit);
     if (budget.resets_at) row.dataset.resetsAt = budget.resets_at;
     else delete row.dataset.resetsAt;
@@ -134,7 +140,7 @@ export class Meter {
     bar?.setAttribute("aria-valuetext", `${whose}: ${text}`);
     const word = this.root.querySelector("summary .level-word");
     if (word) word.textContent = row.querySelector(".level-word")?.textContent ?? "";
-    this.#shorten(`${Math.floor(Number(row.dataset.percent))} %`);
+    this.#shorten(row.dataset.short ?? "");
   }
 
   /** Where there is no room for all of it. @param {string} text */
@@ -145,14 +151,16 @@ export class Meter {
 }
 
 /**
- * Whose share is greatest, hard ones before soft ones; the one that is shown, where they are alike.
- * @param {{ budget?: string, percent?: string, hard?: string }[]} rows @param {string} shown
+ * The one that is fullest with the next answer in it, hard ones before soft ones; the one that is shown, where they
+ * are alike. Shares in millionths.
+ * @param {{ budget?: string, share?: string, next?: string, hard?: string }[]} rows @param {string} shown
  */
 export function tightestOf(rows, shown) {
+  const fullness = (/** @type {typeof rows[0]} */ row) => Number(row.share) + Number(row.next);
   const hard = rows.filter((row) => row.hard === "1");
   let best = null;
   for (const row of hard.length ? hard : rows) {
-    const ahead = best === null ? 1 : Number(row.percent) - Number(best.percent);
+    const ahead = best === null ? 1 : fullness(row) - fullness(best);
     if (ahead > 0 || (ahead === 0 && row.budget === shown)) best = row;
   }
   return best?.budget ?? "";

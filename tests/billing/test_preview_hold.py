@@ -6,7 +6,7 @@ import pytest
 
 from billing.errors import BudgetExceeded, PriceUnknown
 from billing.models import Bucket, Hold
-from billing.previews import fit_in_turn, preview_hold
+from billing.previews import fit_in_turn, meters_before, preview_hold
 from tests.billing import play
 
 pytestmark = pytest.mark.django_db
@@ -62,3 +62,18 @@ def test_calls_of_two_models_meet_their_own_budgets() -> None:
     large = replace(play.request(), model="demo:large", minimum_output_tokens=400)
     assert not fit_in_turn(large, large, now=play.NOON)
     assert fit_in_turn(replace(large, model="demo:small"), large, now=play.NOON)
+
+
+def test_a_small_budget_comes_before_a_large_one_of_which_more_is_used() -> None:
+    play.price()
+    play.budget(900_000, scope="everyone", period="month")
+    play.spend(user_id=2, tokens=9_000)
+    play.budget(900)
+    play.budget(10**9, unit="nanousd")
+    play.budget(None, period="week")
+    found = meters_before(
+        user_id=1, conversation_id=None, model=play.request().model, output_tokens=400, now=play.NOON
+    )
+    assert [(meter.scope, meter.unit, units) for meter, units in found][0] == ("user", "tokens", 400)
+    assert [meter.scope for meter, _ in found].count("user") == 2
+    assert [meter.used for meter, _ in found if meter.scope == "everyone"] == [9_000]

@@ -124,6 +124,14 @@ def test_it_searches_without_scripts(browser: Client, alice: User) -> None:
     assert page.count("About the &lt;Danube&gt;") >= 2  # in the hidden list too
 
 
+def test_it_shows_the_archive_without_scripts(browser: Client, alice: User) -> None:
+    chat(alice, "About the Danube", archived_at=timezone.now())
+    page = browser.get("/?archived=1").content.decode()
+    assert '<h2 data-field="found-heading">Archived</h2>' in page
+    assert page.count("About the Danube") == 1
+    assert "All conversations" in page
+
+
 def test_it_needs_a_signed_in_person(client: Client) -> None:
     assert client.get("/search/?q=a").status_code == 302
 

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { joinContinuation } from "../../static/js/continuation.js";
 import { atMost, duration, money, rate, receiptLine, remaining, tokens } from "../../static/js/format.js";
-import { budgetText, headText, tightestOf, warningText } from "../../static/js/meter.js";
+import { budgetText, headText, shortText, tightestOf, warningText } from "../../static/js/meter.js";
 import { receiptRows } from "../../static/js/receipt.js";
 
 const RECEIPT = {
@@ -73,6 +73,7 @@ test("it writes the meter and the warning of a budget", () => {
   const budget = { scope: "user", unit: "tokens", period: "day", used: 450, held: 0, limit: 4000, percent: 11, level: "ok", resets_at: null };
   assert.equal(budgetText(budget), "450 / 4,000 tokens today (11 %)");
   assert.equal(budgetText({ ...budget, unit: "usd", used: "0.5", limit: "5" }), "$0.50 / $5.00 today (11 %)");
+  assert.equal(shortText(budget), "450 / 4,000 (11 %)");
   assert.equal(budgetText({ ...budget, limit: null }), "450 tokens today, no limit");
   const now = Date.parse("2026-01-01T20:36:00Z");
   const full = { ...budget, used: 4000, percent: 100, level: "100", resets_at: "2026-01-02T00:00:00Z" };
@@ -82,13 +83,14 @@ test("it writes the meter and the warning of a budget", () => {
   assert.equal(warningText(group, now), "Your group's budget is used up.");
 });
 
-test("the header follows the tightest hard budget, and stays where it is among equals", () => {
-  const row = (budget, percent, hard = "1") => ({ budget, percent, hard });
-  assert.equal(tightestOf([row("site", "1"), row("mine", "0")], "site"), "site");
-  assert.equal(tightestOf([row("site", "1"), row("mine", "51")], "site"), "mine");
+test("the header follows the budget that the next answer fills most, and stays where it is among equals", () => {
+  const row = (budget, share, next = "0", hard = "1") => ({ budget, share, next, hard });
+  assert.equal(tightestOf([row("site", "10000"), row("mine", "0")], "site"), "site");
+  assert.equal(tightestOf([row("site", "10000"), row("mine", "510000")], "site"), "mine");
+  assert.equal(tightestOf([row("site", "10000", "4551"), row("mine", "0", "4551111")], "site"), "mine", "small and unused");
   assert.equal(tightestOf([row("site", "51"), row("mine", "51")], "mine"), "mine");
-  assert.equal(tightestOf([row("site", "1"), row("soft", "99", "0")], "site"), "site");
-  assert.equal(tightestOf([row("soft", "99", "0")], ""), "soft");
+  assert.equal(tightestOf([row("site", "1"), row("soft", "99", "0", "0")], "site"), "site");
+  assert.equal(tightestOf([row("soft", "99", "0", "0")], ""), "soft");
   assert.equal(tightestOf([], "gone"), "");
 });
 

@@ -186,18 +186,19 @@ async def test_it_warns_once_at_each_level(chat: Chat, alice: User) -> None:
 async def test_the_header_goes_over_to_the_budget_that_has_become_the_tightest(
     chat: Chat, alice: User
 ) -> None:
-    await limit(alice, 50_000)
+    await limit(alice, 10_000)
     await sync_to_async(set_budget)(
-        scope="user", scope_id=alice.pk, unit="tokens", limit_units=5_000, period="week"
+        scope="user", scope_id=alice.pk, unit="nanousd", limit_units=3_800_000, period="day"
     )
     await chat.reload()
     figure = chat.page.locator("[data-field=meter-figure]")
-    await expect(figure).to_contain_text("/ 50,000 tokens today")
-    await chat.ask("First", "demo:10-4000-0")
+    await expect(figure).to_contain_text("/ $0.0038 today")  # an answer costs 43 % of it, and 41 % of the tokens
+    await chat.ask("Word " * 790, "demo:10-9-0")  # what is read costs less
     await chat.until("completed")
-    await expect(figure).to_contain_text("/ 5,000 tokens this week")
-    await expect(chat.page.locator(".meter")).to_have_attribute("data-level", "75")
-    await expect(chat.page.locator(".meter > summary .level-word")).to_have_text("75 % used")
+    await expect(figure).to_contain_text("/ 10,000 tokens today")
+    await expect(chat.page.locator("[data-field=meter-short]")).to_have_text(
+        re.compile(r"^\d[\d,]* / 10,000 \(\d+ %\)$")
+    )
 
 
 async def test_the_header_says_that_a_budget_is_shared(chat: Chat, alice: User) -> None:
