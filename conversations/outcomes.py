@@ -12,6 +12,7 @@ from typing import Any
 
 from billing.errors import BucketSuspended, BudgetExceeded
 from billing.receipts import usd
+from conversations.templatetags.figures import money, tokens
 
 RETRY = {"action": "retry", "label": "Retry"}
 CONTINUE = {"action": "continue", "label": "Continue"}
@@ -192,7 +193,7 @@ def refusal_options(error: BudgetExceeded) -> list[dict[str, Any]]:
 
 
 def _amount(units: int, unit: str) -> str:
-    return f"{units:,} tokens" if unit == "tokens" else f"${usd(units)}"
+    return tokens(units) if unit == "tokens" else money(usd(units))
 
 
 def _duration(span: timedelta) -> str:

@@ -130,7 +130,7 @@ export class Line {
     else if (status === "refused") {
       this.#endBlip();
       this.isRefused = true;
-      this.mark.hidden = false;
+      this.#mark("Signed out");
       banner.show("You are signed out here. Your text is kept.", "bad", "Sign in", () => location.reload());
     }
   }
@@ -165,11 +165,18 @@ export class Line {
   #tellLost() {
     const { banner, say } = this.page;
     this.#endBlip();
-    this.mark.hidden = false;
+    this.#mark(isOffline() ? "Offline" : "Reconnecting");
     banner.show(this.#words(), "connection", "Retry now", () => this.socket?.retryNow());
     this.tick();
     if (this.wasConnected && !this.isToldLost) say("Connection lost, reconnecting");
     this.isToldLost = true;
+  }
+
+  /** @param {string} word */
+  #mark(word) {
+    const words = this.mark.querySelector("span");
+    if (words) words.textContent = word;
+    this.mark.hidden = false;
   }
 
   #endBlip() {

@@ -74,6 +74,6 @@ def test_a_small_budget_comes_before_a_large_one_of_which_more_is_used() -> None
     found = meters_before(
         user_id=1, conversation_id=None, model=play.request().model, output_tokens=400, now=play.NOON
     )
-    assert [(meter.scope, meter.unit, units) for meter, units in found][0] == ("user", "tokens", 400)
+    assert next((meter.scope, meter.unit, units) for meter, units in found) == ("user", "tokens", 400)
     assert [meter.scope for meter, _ in found].count("user") == 2
     assert [meter.used for meter, _ in found if meter.scope == "everyone"] == [9_000]

@@ -7,6 +7,7 @@ import { Wire } from "./wire.js";
 const real = { WebSocket: globalThis.WebSocket, fetch: globalThis.fetch };
 let line;
 let banner;
+let mark;
 let answer;
 let said;
 
@@ -38,7 +39,8 @@ beforeEach(() => {
     root: { dataset: {} }, banner, say: (text) => said.push(text), dispatch: () => {}, before: () => null,
     thread: () => ({ turns: [], generations: {} }), conversation: { id: "1", url: "/c/1/" },
   };
-  line = new Line(page, { hidden: true });
+  mark = { hidden: true, word: { textContent: "" }, querySelector: () => mark.word };
+  line = new Line(page, mark);
   line.connect();
 });
 
@@ -58,6 +60,7 @@ test("it counts down, and says when it tries", () => {
   Wire.all[0].open();
   lose();
   assert.match(banner.text, /^Connection lost/);
+  assert.deepEqual([mark.hidden, mark.word.textContent], [false, "Reconnecting"]);
   assert.equal(banner.words, "Trying now.");
   Wire.all[1].cut();
   assert.equal(banner.words, "Next try in 1 s.");
@@ -83,6 +86,7 @@ test("one who is offline is told at once", () => {
   navigator.onLine = false;
   Wire.all[0].cut();
   assert.match(banner.text, /^You are offline/);
+  assert.equal(mark.word.textContent, "Offline");
 });
 
 test("it tells a lost connection from a browser that is offline", () => {
@@ -110,6 +114,7 @@ test("one who is signed out is told so until the line is there again", async () 
   Wire.all[0].open();
   Wire.all[0].cut(4401);
   assert.match(banner.text, /^You are signed out/);
+  assert.equal(mark.word.textContent, "Signed out");
   answer = { type: "opaqueredirect", status: 0 };
   line.socket.wake();
   Wire.all.at(-1).cut();

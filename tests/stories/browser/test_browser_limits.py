@@ -192,7 +192,8 @@ async def test_the_header_goes_over_to_the_budget_that_has_become_the_tightest(
     )
     await chat.reload()
     figure = chat.page.locator("[data-field=meter-figure]")
-    await expect(figure).to_contain_text("/ $0.0038 today")  # an answer costs 43 % of it, and 41 % of the tokens
+    # An answer costs 43 % of it, and 41 % of the tokens.
+    await expect(figure).to_contain_text("/ $0.0038 today")
     await chat.ask("Word " * 790, "demo:10-9-0")  # what is read costs less
     await chat.until("completed")
     await expect(figure).to_contain_text("/ 10,000 tokens today")
