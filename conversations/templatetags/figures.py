@@ -249,8 +249,9 @@ def head_text(meter: Meter) -> str:
 
 @register.filter
 def short_text(meter: Meter) -> str:
-    """The same where there is less room: "984 / 900,000 (0 %)"; the bar beside it has its name."""
-    return f"{_amount(meter, meter.used)} / {_amount(meter, meter.limit or 0)} ({meter.percent} %)"
+    """The same where there is less room: "The site: 984 / 900,000 (0 %)"."""
+    text = f"{_amount(meter, meter.used)} / {_amount(meter, meter.limit or 0)} ({meter.percent} %)"
+    return f"{scope_word(meter)}: {text}" if meter.scope in SHARED_SCOPES else text
 
 
 @register.filter

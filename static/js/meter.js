@@ -23,7 +23,7 @@ export function budgetText(budget) {
 
 /** "450 / 4,000 (11 %)", where there is less room. @param {any} budget */
 export const shortText = (budget) =>
-  `${amountText(budget, budget.used)} / ${amountText(budget, budget.limit)} (${Math.floor(budget.percent)} %)`;
+  headText(budget.scope, `${amountText(budget, budget.used)} / ${amountText(budget, budget.limit)} (${Math.floor(budget.percent)} %)`);
 
 /** Whose it is, before it, where others use it up as well. @param {string} scope @param {string} text as budgetText gives it */
 export function headText(scope, text) {
