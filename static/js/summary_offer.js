@@ -54,7 +54,7 @@ export class SummaryOffer {
     this.root.dataset.running = isRunning ? "1" : "";
     this.button.hidden = hasFailed && !saving;
     this.button.textContent = isRunning ? "Stop" : told?.state === "completed" ? "Undo" : hasFailed ? "Try again"
-      : this.#summarises ? "Summarise" : "See what is sent";
+      : this.#summarises ? "Summarise" : "Details";
     this.not.hidden = isRunning;
     this.not.textContent = told ? "Close" : "Not now";
   }
