@@ -1,12 +1,19 @@
 // @ts-check
 // Stays at the bottom while text arrives, until the reader goes up; returns when the reader returns.
 
+import { isKeyUp, isOnBar, isTakenInside, isTowardsUp } from "./upwards.js";
+
 const NEAR_PX = 80;
 const SETTLE_FRAMES = 4;
+// A key or the bar moves the view in small steps, each of which following the text would undo: it waits for the first.
+const HOLD_MS = 300;
 
 export class StickToBottom {
-  /** @param {HTMLElement} scroller @param {HTMLElement} jump the button that returns to the latest */
-  constructor(scroller, jump) {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #holding = undefined;
+
+  /** @param {HTMLElement} scroller @param {HTMLElement} jump the button that returns to the latest @param {EventTarget} [keys] where keys are heard */
+  constructor(scroller, jump, keys = document) {
     this.scroller = scroller;
     this.jump = jump;
     this.pinned = true;
@@ -20,8 +27,21 @@ export class StickToBottom {
     this.lastHeight = scroller.scrollHeight;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     scroller.addEventListener("wheel", (event) => {
-      if (event.deltaY < 0 && Math.abs(event.deltaY) > Math.abs(event.deltaX) && !event.ctrlKey) this.#unpin();
+      const isUp = event.deltaY < 0 && Math.abs(event.deltaY) > Math.abs(event.deltaX) && !event.ctrlKey;
+      if (isUp && !isTakenInside(event.target, scroller)) this.#unpin();
     }, { passive: true });
+    /** @type {Touch | undefined} */
+    let finger;
+    scroller.addEventListener("touchstart", ({ touches }) => (finger = touches[0]), { passive: true });
+    scroller.addEventListener("touchmove", ({ touches, target }) => {
+      if (touches.length === 1 && finger && isTowardsUp(finger, touches[0]) && !isTakenInside(target, scroller)) this.#unpin();
+    }, { passive: true });
+    scroller.addEventListener("pointerdown", (event) => {
+      if (isOnBar(event, scroller)) this.#hold();
+    });
+    keys.addEventListener("keydown", (event) => {
+      if (isKeyUp(/** @type {KeyboardEvent} */ (event))) this.#hold();
+    });
     jump.addEventListener("click", () => this.pin());
     // Content grows by more than text: colours, formulas, blocks that are laid out when they come near.
     const observer = new ResizeObserver(() => this.follow());
@@ -35,6 +55,7 @@ export class StickToBottom {
 
   /** Go to the end and stay there. */
   pin() {
+    this.#release();
     this.pinned = true;
     this.follow();
     this.#show(false);
@@ -42,6 +63,7 @@ export class StickToBottom {
 
   /** Text was added: keep the end in view, or say that there is more. @param {boolean} [isNew] */
   follow(isNew = false) {
+    if (this.pinned && this.#holding !== undefined) return;
     if (this.pinned) {
       this.scroller.scrollTop = this.scroller.scrollHeight;
       this.lastTop = this.scroller.scrollTop;
@@ -106,6 +128,21 @@ export class StickToBottom {
     settle(SETTLE_FRAMES);
   }
 
+  /** The reader may be about to go up: nothing moves the view until that is seen. */
+  #hold() {
+    if (!this.pinned) return;
+    this.#release();
+    this.#holding = setTimeout(() => {
+      this.#release();
+      this.follow();
+    }, HOLD_MS);
+  }
+
+  #release() {
+    clearTimeout(this.#holding);
+    this.#holding = undefined;
+  }
+
   #unpin() {
     if (this.scroller.scrollHeight <= this.scroller.clientHeight) return;
     this.pinned = false;
@@ -114,13 +151,14 @@ export class StickToBottom {
 
   #scrolled() {
     const { scrollTop, scrollHeight } = this.scroller;
+    const isAsked = this.#holding !== undefined;
     // Shrinking content moves the view up without the reader's doing.
-    const wentUp = scrollTop < this.lastTop - 1 && scrollHeight >= this.lastHeight;
+    const wentUp = scrollTop < this.lastTop - (isAsked ? 0 : 1) && scrollHeight >= this.lastHeight;
     // The first step of a smooth way up may be less than a pixel: who stays is not coming back.
     const comesBack = scrollTop > this.lastTop || scrollHeight < this.lastHeight;
     this.lastTop = scrollTop;
     this.lastHeight = scrollHeight;
-    if (wentUp && this.#distance > 4) this.#unpin();
+    if (wentUp && (isAsked || this.#distance > 4)) this.#unpin();
     else if (!this.pinned && comesBack && this.#distance < NEAR_PX) this.pin();
   }
 

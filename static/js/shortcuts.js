@@ -29,7 +29,7 @@ export function commandOf(event, isTyping, singleKeys) {
 }
 
 /** @param {EventTarget | null} target */
-const isTypedInto = (target) =>
+export const isTypedInto = (target) =>
   target instanceof HTMLElement && (target.isContentEditable || target.matches("input:not([type=radio], [type=checkbox]), textarea, select"));
 
 /** @param {HTMLDialogElement} dialog the list @param {Commands} commands */

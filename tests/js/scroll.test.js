@@ -9,8 +9,13 @@ globalThis.ResizeObserver = class {
   observe() {}
 };
 globalThis.requestAnimationFrame = () => 0;
+globalThis.HTMLElement = class {
+  isContentEditable = false;
+  matches = () => true;
+};
 
 class Scroller {
+  clientWidth = 800;
   scrollHeight = 2000;
   clientHeight = 500;
   children = [];
@@ -35,18 +40,30 @@ class Scroller {
     this.listeners.scroll();
   }
   wheel(more) {
-    this.listeners.wheel({ deltaX: 0, deltaY: 0, ctrlKey: false, ...more });
+    this.listeners.wheel({ deltaX: 0, deltaY: 0, ctrlKey: false, target: this, ...more });
+  }
+  /** Fingers that go from one place to another. */
+  drag(from, to, others = []) {
+    const [start, end] = [from, to].map(([clientX, clientY]) => ({ clientX, clientY }));
+    this.listeners.touchstart({ touches: [start, ...others] });
+    this.listeners.touchmove({ touches: [end, ...others], target: this });
+  }
+  grow(by) {
+    this.scrollHeight += by;
+    scroll.follow(true);
   }
 }
 
 let scroller;
 let jump;
 let scroll;
+let keys;
 
 beforeEach(() => {
   scroller = new Scroller();
   jump = { hidden: true, dataset: {}, addEventListener: (_, listener) => (jump.click = listener) };
-  scroll = new StickToBottom(scroller, jump);
+  keys = new EventTarget();
+  scroll = new StickToBottom(scroller, jump, keys);
   scroll.pin();
 });
 
@@ -68,6 +85,72 @@ test("it leaves the end at the first turn of the wheel, key or finger, and says 
   assert.equal(scroller.scrollTop, 2100);
   assert.equal(jump.hidden, true);
   scroller.scrollTo(1700);
+  assert.equal(scroll.pinned, false);
+});
+
+const press = (key, more = {}) => keys.dispatchEvent(Object.assign(new Event("keydown"), { key, shiftKey: false, ...more }));
+
+test("it lets keys and the bar move the view in small steps, though text arrives with each", ({ mock }) => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  const ways = [
+    () => press("PageUp"), () => press("ArrowUp"), () => press("Home"), () => press(" ", { shiftKey: true }),
+    () => scroller.listeners.pointerdown({ target: scroller, offsetX: 801 }),
+  ];
+  for (const way of ways) {
+    scroll.pin();
+    const top = scroller.scrollTop;
+    way();
+    scroller.grow(20);
+    assert.equal(scroller.scrollTop, top);
+    scroller.scrollTo(top - 0.4);
+    scroller.grow(20);
+    assert.equal(scroller.scrollTop, top - 0.4);
+    assert.equal(jump.hidden, false);
+    mock.timers.tick(1000);
+    assert.equal(scroller.scrollTop, top - 0.4);
+  }
+});
+
+test("it follows again where a key or the bar moved nothing, and takes none of other places", ({ mock }) => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  press("PageUp");
+  scroller.grow(20);
+  mock.timers.tick(1000);
+  assert.equal(scroller.scrollTop, 1520);
+  for (const other of [
+    () => press("PageDown"), () => press(" "), () => keys.dispatchEvent(typed("ArrowUp")),
+    () => scroller.listeners.pointerdown({ target: scroller, offsetX: 300 }),
+    () => scroller.listeners.pointerdown({ target: {}, offsetX: 801 }),
+  ]) {
+    other();
+    scroller.grow(20);
+    assert.equal(scroller.scrollTop, scroller.scrollHeight - 500);
+  }
+});
+
+/** A key press in a field. */
+function typed(key) {
+  const event = Object.assign(new Event("keydown"), { key, shiftKey: false });
+  Object.defineProperty(event, "target", { value: new HTMLElement() });
+  return event;
+}
+
+test("it leaves the end with the finger, not with two, nor sideways", () => {
+  scroller.drag([100, 300], [100, 304]);
+  scroller.drag([100, 300], [160, 320]);
+  scroller.drag([100, 300], [100, 200]);
+  scroller.drag([100, 300], [100, 380], [{ clientX: 200, clientY: 100 }]);
+  assert.equal(scroll.pinned, true);
+  scroller.drag([100, 300], [104, 312]);
+  assert.equal(scroll.pinned, false);
+});
+
+test("it stays at the end while something inside goes up", () => {
+  const field = { scrollTop: 40, parentNode: scroller };
+  scroller.wheel({ deltaY: -40, target: field });
+  assert.equal(scroll.pinned, true);
+  field.scrollTop = 0;
+  scroller.wheel({ deltaY: -40, target: field });
   assert.equal(scroll.pinned, false);
 });
 
