@@ -25,8 +25,10 @@ export class Asking {
   }
 
   #clear() {
-    this.page.banner.hide();
-    this.page.offer.hide();
+    const { banner, offer } = this.page;
+    // Until the line is back, that is what one has to know.
+    if (banner.kind !== "connection") banner.hide();
+    offer.hide();
   }
 
   // --- What the person asks -----------------------------------------------------------
@@ -44,16 +46,41 @@ export class Asking {
     page.preview.changed();
     page.scroll.pin();
     if (page.line.socket) page.line.ask(frame);
-    else page.conversation.open().then(() => page.line.ask(frame));
+    else page.conversation.open().then(() => this.#isWanted(frame.turn_id) && page.line.ask(frame));
   }
 
+  /** @param {string} turnId of a question that may have been taken back meanwhile */
+  #isWanted(turnId) {
+    return this.page.thread().turns.some(({ id }) => id === turnId);
+  }
+
+  /** What is being written, or on its way. @returns {boolean} whether there was something to stop */
   stop() {
     const { thread, dispatch, line } = this.page;
+    const waiting = thread().turns.findLast(({ status }) => status === "sending" || status === "retrying");
     if (liveGeneration(thread())) dispatch({ type: "local.stop" });
+    else if (waiting?.status === "sending" && line.withdraw(waiting.id)) this.#takeBack(waiting);
+    else if (waiting) line.stopWaiting(waiting.id);
+    else return false;
+    return true;
+  }
+
+  /** A question that was never sent: its text goes back to where it was typed. @param {import("./thread.js").Turn} turn */
+  #takeBack({ id, text, replaced }) {
+    const { composer, dispatch, line, say } = this.page;
+    line.settle(id);
+    dispatch({ type: "local.withdraw", turn_id: id });
+    if (replaced) this.edit(replaced[0], text);
     else {
-      const turn = thread().turns.at(-1);
-      if (turn?.status === "sending") line.socket?.send({ type: "turn.stop", turn_id: turn.id });
+      composer.replace(composer.text ? `${text}\n${composer.text}` : text);
+      composer.field.focus();
     }
+    say("Not sent. Your text is back.");
+  }
+
+  /** No answer is being written any more. */
+  free() {
+    this.page.banner.retract(BUSY);
   }
 
   /** @param {string} kind retry, continue or regenerate @param {string} turnId @param {Record<string, any>} parameters */
@@ -84,8 +111,9 @@ export class Asking {
   edit(turn, text = turn.text) {
     const element = this.page.turnElement(turn.id);
     if (!element || !this.mayAsk()) return;
-    const { limit } = this.page.composer;
-    editQuestion(element, { text, limit, onSend: (wanted) => this.#resend(turn.id, wanted) });
+    const { limit, field } = this.page.composer;
+    const opener = document.activeElement === field ? field : null;
+    editQuestion(element, { text, limit, opener, onSend: (wanted) => this.#resend(turn.id, wanted) });
   }
 
   /** Ask a question in other words. @param {string} turnId @param {string} text @param {Record<string, any>} [changes] */

@@ -50,6 +50,11 @@ export class Banner {
     if (this.words.textContent !== words) this.words.textContent = words;
   }
 
+  /** This is no longer so. @param {string} text */
+  retract(text) {
+    if (!this.root.hidden && this.text.textContent === text) this.hide();
+  }
+
   hide() {
     this.root.hidden = true;
     delete this.root.dataset.level;

@@ -1,9 +1,8 @@
 // @ts-check
 // The card at the bottom: text, its length, and one button that sends or stops.
 
-import { isComposed } from "./composing.js";
+import { isComposed, isSending, keyWords } from "./composing.js";
 import { figure } from "./format.js";
-import { setting } from "./settings.js";
 
 const COUNT_FROM_SHARE = 0.8;
 // Nobody decides anew within this time what a click is for.
@@ -66,9 +65,11 @@ export class Composer {
       this.callbacks.onInput(this.text);
     });
     this.field.addEventListener("keydown", (event) => this.#key(event));
+    addEventListener("settings", () => this.#nameButton());
     // From the first touch on the line below keeps its room: nothing gives way under a finger.
     form.addEventListener("focusin", () => this.#begin(), { once: true });
     if (document.activeElement === this.field) this.#begin();
+    this.#nameButton();
     this.refresh();
   }
 
@@ -81,15 +82,17 @@ export class Composer {
     this.refresh();
   }
 
-  /** As if it had been typed. @param {string} text @param {{ focus?: boolean }} [how] */
-  write(text, { focus = true } = {}) {
-    this.text = text;
-    this.callbacks.onInput(text);
-    if (focus) this.field.focus();
+  /** As if it had been typed, so that it can be undone. @param {string} text */
+  write(text) {
+    this.field.focus();
+    this.field.select();
+    if (!document.execCommand("insertText", false, text)) this.replace(text);
   }
 
-  get isTooLong() {
-    return characters(this.text) > this.limit;
+  /** From elsewhere, while somebody may be at work here. @param {string} text */
+  replace(text) {
+    this.text = text;
+    this.callbacks.onInput(text);
   }
 
   /** @param {"send" | "stop"} mode @param {{ ended?: boolean }} [why] `ended`: because an answer has ended */
@@ -98,10 +101,15 @@ export class Composer {
     this.mode = mode;
     this.#guardedUntil = ended ? performance.now() + MEANT_TO_STOP_MS : 0;
     this.button.dataset.mode = mode;
-    this.button.setAttribute("aria-label", mode === "stop" ? "Stop the answer" : "Send");
-    this.button.title = mode === "stop" ? "Stop (Esc)" : "Send (Enter)";
-    this.button.setAttribute("aria-description", mode === "stop" ? "Escape" : "Enter");
+    this.#nameButton();
     this.refresh();
+  }
+
+  #nameButton() {
+    const [name, key] = this.mode === "stop" ? ["Stop the answer", "Esc"] : ["Send", keyWords().sends];
+    this.button.setAttribute("aria-label", name);
+    this.button.title = key ? `${name.split(" ")[0]} (${key})` : name;
+    this.button.setAttribute("aria-description", key === "Esc" ? "Escape" : key);
   }
 
   #begin() {
@@ -131,11 +139,7 @@ export class Composer {
       if (this.callbacks.onRecall()) event.preventDefault();
       return;
     }
-    if (event.key !== "Enter" || event.shiftKey || event.altKey) return;
-    if (isComposed(event)) return;
-    // Touch keyboards have no Shift+Enter: there Enter breaks the line.
-    const breaksLines = setting("sendWithModifier") || matchMedia("(pointer: coarse)").matches;
-    if (breaksLines && !event.ctrlKey && !event.metaKey) return;
+    if (event.key !== "Enter" || isComposed(event) || !isSending(event)) return;
     event.preventDefault();
     if (this.mode === "stop") this.callbacks.say("The answer is still being written. Your text is kept.");
     else this.#send();

@@ -2,14 +2,15 @@
 // Editing an earlier question in its place: Enter sends it as another wording, Escape leaves it as it is.
 
 import { characters, sendable } from "./composer.js";
-import { isComposed } from "./composing.js";
+import { isComposed, isSending } from "./composing.js";
 import { figure } from "./format.js";
 
 /**
  * @param {HTMLElement} turn the turn's element
- * @param {{ text: string, limit: number, onSend: (text: string) => void }} options
+ * @param {{ text: string, limit: number, onSend: (text: string) => void, opener?: HTMLElement | null }} options `opener`: where
+ *   who gives up goes back to
  */
-export function editQuestion(turn, { text, limit, onSend }) {
+export function editQuestion(turn, { text, limit, onSend, opener }) {
   if (turn.querySelector(".question-editor")) return;
   const question = /** @type {HTMLElement} */ (turn.querySelector(".question"));
   const tools = /** @type {HTMLElement} */ (turn.querySelector(".question-tools"));
@@ -40,7 +41,7 @@ export function editQuestion(turn, { text, limit, onSend }) {
     form.remove();
     question.hidden = false;
     tools.hidden = false;
-    /** @type {HTMLElement | null} */ (tools.querySelector("[data-action=edit]"))?.focus();
+    (opener ?? /** @type {HTMLElement | null} */ (tools.querySelector("[data-action=edit]")))?.focus();
   };
   field.addEventListener("input", refresh);
   cancel.addEventListener("click", close);
@@ -53,7 +54,7 @@ export function editQuestion(turn, { text, limit, onSend }) {
   form.addEventListener("keydown", (event) => {
     if (isComposed(event)) return;
     if (event.key === "Escape") close();
-    else if (event.key === "Enter" && event.target === field && !event.shiftKey && !matchMedia("(pointer: coarse)").matches) form.requestSubmit();
+    else if (event.key === "Enter" && event.target === field && isSending(event)) form.requestSubmit();
     else return;
     event.preventDefault();
     event.stopPropagation();

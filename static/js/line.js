@@ -91,6 +91,18 @@ export class Line {
     return isSent;
   }
 
+  /** @param {string} id of a question @returns {boolean} it was not sent yet, and will not be */
+  withdraw(id) {
+    return !this.isBlocked && (this.socket?.withdraw(id) ?? true);
+  }
+
+  /** Stop what the server may not have heard of: said again if the line is lost before it has. @param {string} turnId */
+  stopWaiting(turnId) {
+    const frame = { type: "turn.stop", turn_id: turnId };
+    this.ask(frame);
+    if (!this.isBlocked) this.wishes.set(turnId, frame);
+  }
+
   /** What was on its way when the page was left. */
   resendOutbox() {
     const frame = this.page.conversation.drafts.readOutbox();
@@ -100,6 +112,7 @@ export class Line {
   /** The server has spoken about this question. @param {string} id */
   settle(id) {
     this.socket?.settle(id);
+    this.wishes.delete(id);
     this.page.conversation.drafts.clearOutbox(id);
   }
 
@@ -136,9 +149,10 @@ export class Line {
   }
 
   #open() {
-    const { banner, say, dispatch } = this.page;
+    const { banner, root, say, dispatch } = this.page;
     this.#endBlip();
     this.mark.hidden = true;
+    delete root.dataset.lost;
     if (this.isRefused) banner.hide();
     this.isRefused = false;
     if (banner.kind === "connection") banner.hide();
@@ -163,9 +177,10 @@ export class Line {
   }
 
   #tellLost() {
-    const { banner, say } = this.page;
+    const { banner, root, say } = this.page;
     this.#endBlip();
     this.#mark(isOffline() ? "Offline" : "Reconnecting");
+    root.dataset.lost = "true";
     banner.show(this.#words(), "connection", "Retry now", () => this.socket?.retryNow());
     this.tick();
     if (this.wasConnected && !this.isToldLost) say("Connection lost, reconnecting");
@@ -187,7 +202,9 @@ export class Line {
   /** Of the banner. */
   #words() {
     if (this.isBlocked && !isOffline()) return "No live connection here. Answers come by plain requests.";
-    const queued = this.page.thread().turns.at(-1)?.status === "sending" ? " Your question is kept and will be sent." : "";
+    const last = this.page.thread().turns.at(-1);
+    const kept = this.wishes.get(last?.id ?? "")?.type === "turn.stop" ? "It will be stopped then." : "Your question is kept and will be sent.";
+    const queued = last?.status === "sending" ? ` ${kept}` : "";
     if (isOffline()) return `You are offline. Nothing is lost: we connect as soon as the network is back.${queued}`;
     return `Connection lost. Nothing is lost: we keep trying.${queued}`;
   }

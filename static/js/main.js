@@ -39,7 +39,7 @@ import { conversationUrl, request } from "./server.js";
 import { setting } from "./settings.js";
 import { listen } from "./shortcuts.js";
 import { TemporarySwitch } from "./temporary.js";
-import { isBusy, liveGeneration } from "./thread.js";
+import { isBusy } from "./thread.js";
 import { ThreadView } from "./thread_view.js";
 import { Toast } from "./toast.js";
 import { Title } from "./title.js";
@@ -109,7 +109,7 @@ const preview = new SendPreview(one("[data-field=preview]", HTMLElement), {
   text: () => composer.text,
   url: () => conversation.url,
   parameters: () => picker.parameters(),
-  isTooLong: () => composer.isTooLong,
+  limit: () => composer.limit,
   onPreview: (found) => lens.compare(found),
 });
 const lens = new Lens({
@@ -198,6 +198,7 @@ function dispatch(event) {
     view.update(thread);
     const busy = isBusy(thread);
     composer.setMode(busy ? "stop" : "send", { ended: !busy && event.type.startsWith("generation.") });
+    if (!busy) asking.free();
     document.querySelector(".welcome")?.toggleAttribute("hidden", thread.turns.some((turn) => turn.status !== "refused"));
   }
   for (const effect of steps) effects.carryOut(effect);
@@ -212,7 +213,7 @@ refuseFiles((text) => banner.show(text, "bad"));
 fitAboveKeyboard();
 moveByArrows(document);
 addEventListener("storage", (event) => {
-  if (conversation.drafts.isGone(event, composer.text)) composer.write("", { focus: false });
+  if (conversation.drafts.isGone(event, composer.text)) composer.replace("");
 });
 
 const lastOf = (/** @type {string} */ selector) => [...threadRoot.querySelectorAll(selector)].at(-1);
@@ -227,11 +228,7 @@ listen(one("#help", HTMLDialogElement), {
     if (turn) actions.act("copy", turn.id);
   },
   copyCode: () => copy(lastOf("pre code")?.textContent ?? "", lastOf(".copy-code"), say),
-  stop: () => {
-    const writing = liveGeneration(thread) !== null;
-    if (writing) asking.stop();
-    return writing;
-  },
+  stop: () => asking.stop(),
 });
 
 for (const example of document.querySelectorAll(".example")) {

@@ -1,7 +1,9 @@
 // @ts-check
 // Asks the server what the message in the composer would take, a moment after each change.
 
-import { previewLine } from "./preview_line.js";
+import { characters } from "./composer.js";
+import { keyWords } from "./composing.js";
+import { longLine, previewLine } from "./preview_line.js";
 import { request } from "./server.js";
 
 const DELAY_MS = 250;
@@ -9,7 +11,7 @@ const DELAY_MS = 250;
 export class SendPreview {
   /**
    * @param {HTMLElement} line
-   * @param {{ text: () => string, url: () => string, parameters: () => { model?: string, max_output_tokens?: number }, isTooLong: () => boolean,
+   * @param {{ text: () => string, url: () => string, parameters: () => { model?: string, max_output_tokens?: number }, limit: () => number,
    *   onPreview: (preview: import("./preview_line.js").Preview) => void }} page
    */
   constructor(line, page) {
@@ -19,15 +21,18 @@ export class SendPreview {
     this.timer = undefined;
     /** @type {AbortController | null} */
     this.running = null;
-    this.hint = line.textContent ?? "";
+    this.#showHint();
+    addEventListener("settings", () => {
+      if (!this.line.dataset.level) this.#showHint();
+    });
   }
 
   /** Something changed that the line depends on. */
   changed() {
     clearTimeout(this.timer);
     this.running?.abort();
-    if (!this.page.text().trim() || this.page.isTooLong()) {
-      this.#show(this.hint, "");
+    if (!this.page.text().trim()) {
+      this.#showHint();
       return;
     }
     this.timer = setTimeout(() => this.#ask(), DELAY_MS);
@@ -39,15 +44,23 @@ export class SendPreview {
     if (!url) return;
     this.running = new AbortController();
     const { model = "", max_output_tokens: longest } = this.page.parameters();
-    const body = new URLSearchParams({ text: this.page.text(), model, ...(longest ? { max_output_tokens: String(longest) } : {}) });
+    const [text, limit] = [this.page.text(), this.page.limit()];
+    const length = characters(text);
+    // Of one that cannot be sent, the part that could tells how many tokens it has.
+    const body = new URLSearchParams({ text: length > limit ? start(text, limit) : text, model, ...(longest ? { max_output_tokens: String(longest) } : {}) });
     try {
       const preview = await request("POST", `${url}preview/`, body, { signal: this.running.signal });
-      this.#show(previewLine(preview), preview.refusal ? "refused" : preview.confirm ? "near" : "ok");
+      if (length > limit) this.#show(longLine(preview, length / limit), "long");
+      else this.#show(previewLine(preview), preview.refusal ? "refused" : preview.confirm ? "near" : "ok");
       this.page.onPreview(preview);
     } catch (error) {
       // Out of reach, the last figures would be stale; the send itself will say what is wrong.
-      if (/** @type {Error} */ (error).name !== "AbortError") this.#show(this.hint, "");
+      if (/** @type {Error} */ (error).name !== "AbortError") this.#showHint();
     }
+  }
+
+  #showHint() {
+    this.#show(keyWords().hint, "");
   }
 
   /** @param {string} text @param {string} level */
@@ -56,3 +69,6 @@ export class SendPreview {
     this.line.dataset.level = level;
   }
 }
+
+/** @param {string} text @param {number} length in characters, as the server counts them */
+const start = (text, length) => [...text.slice(0, 2 * length)].slice(0, length).join("");

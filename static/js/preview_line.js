@@ -11,6 +11,7 @@ const PERIODS = { none: "", day: "today", week: "this week", month: "this month"
  * @property {string | null} cost_usd @property {number} dropped_turns @property {boolean} confirm
  * @property {{ amount: number | string, unit: string, period: string, scope: string } | null} leaves
  * @property {{ code: string, detail: string, resets_at: string | null } | null} refusal
+ * @property {{ message: number }} breakdown in tokens
  */
 
 /** "≈ 412 in · up to 4,096 out · at most $0.0018 · leaves 48,120 tokens today" @param {Preview} preview */
@@ -30,3 +31,7 @@ export function previewLine(preview) {
   }
   return parts.join(" · ");
 }
+
+/** Of a message that is too long to be sent. @param {Pick<Preview, "breakdown">} preview of the part that may be sent @param {number} times how many such parts it has */
+export const longLine = ({ breakdown: { message } }, times) =>
+  `≈ ${figure(Math.round(message * times))} tokens; about ${figure(message)} can be sent`;

@@ -1,5 +1,5 @@
 // @ts-check
-// What a person has set on this device. Storage may be off: then the settings last as long as the page.
+// What a person has set on this device; a change is told by the event "settings". Storage may be off: then the settings last as long as the page.
 
 const KEY = "settings";
 const DEFAULTS = { sendWithModifier: false, singleKeys: true, readSentences: false };
@@ -20,6 +20,7 @@ export const setting = (name) => known[name] === true;
 /** @param {Name} name @param {boolean} value */
 export function set(name, value) {
   known = { ...known, [name]: value };
+  globalThis.dispatchEvent?.(new Event("settings"));
   try {
     globalThis.localStorage?.setItem(KEY, JSON.stringify(known));
   } catch {

@@ -59,6 +59,8 @@ export class ConversationSocket {
     this.closed = false;
     /** Questions without an answer to them, by turn id, in order. @type {Map<string, object>} */
     this.unanswered = new Map();
+    /** Of them, those that the server may have. @type {Set<string>} */
+    this.given = new Set();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -135,18 +137,32 @@ export class ConversationSocket {
     }
     // A line that was silent for long may be dead.
     if (ASKING.has(frame.type) && Date.now() - this.heardAtMs > SILENT_MS) this.#ask();
+    this.#give(frame);
+    return true;
+  }
+
+  /** @param {any} frame */
+  #give(frame) {
+    if (ASKING.has(frame.type)) this.given.add(frame.new_turn_id ?? frame.turn_id);
     this.socket?.send(JSON.stringify(frame));
+  }
+
+  /** @param {string} turnId @returns {boolean} the question was not sent yet, and will not be */
+  withdraw(turnId) {
+    if (this.given.has(turnId)) return false;
+    this.unanswered.delete(turnId);
     return true;
   }
 
   /** The server has spoken about this question: it need not be sent again. @param {string} turnId */
   settle(turnId) {
     this.unanswered.delete(turnId);
+    this.given.delete(turnId);
   }
 
   #sendUnanswered() {
     if (!this.isOpen) return; // it is done when the line is back
-    for (const frame of this.unanswered.values()) this.socket?.send(JSON.stringify(frame));
+    for (const frame of this.unanswered.values()) this.#give(frame);
   }
 
   #connect() {
@@ -165,8 +181,9 @@ export class ConversationSocket {
       this.attempt = 0;
       this.failures = 0;
       this.opened = true;
-      this.handlers.onStatus("open", null);
+      // First the questions: what is wished for them comes after.
       this.#sendUnanswered();
+      this.handlers.onStatus("open", null);
       this.#beat();
     };
     socket.onmessage = ({ data }) => {

@@ -70,6 +70,12 @@ export const actions = {
     const step = compared(thread, outline);
     return { ...step, effects: [...inList(outline.conversation), ...step.effects] };
   },
+  // A question that was not sent yet. What its wording had replaced is shown again.
+  "local.withdraw": (thread, { turn_id }) => {
+    const at = thread.turns.findIndex((turn) => turn.id === turn_id);
+    if (at < 0) return { thread, effects: [] };
+    return { thread: { ...thread, turns: thread.turns.toSpliced(at, 1, ...(thread.turns[at].replaced ?? [])) }, effects: [] };
+  },
   "local.remove": (thread, { turn_ids }) => ({ thread: without(thread, turn_ids), effects: [] }),
   // What was removed is wanted back.
   "local.restore": (thread, { turns, at }) => {

@@ -4,14 +4,33 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { isSecondPress, sendable } from "../../static/js/composer.js";
-import { isComposed } from "../../static/js/composing.js";
+import { isComposed, isSending, keyWords } from "../../static/js/composing.js";
 import { isFilesOnly } from "../../static/js/files.js";
 import { heightLeft } from "../../static/js/keyboard.js";
+import { set } from "../../static/js/settings.js";
 
 test("it takes a key for the input method's while one composes, and for the Enter that ends it in Safari", () => {
   assert.equal(isComposed({ isComposing: true, keyCode: 13 }), true);
   assert.equal(isComposed({ isComposing: false, keyCode: 229 }), true);
   assert.equal(isComposed({ isComposing: false, keyCode: 13 }), false);
+});
+
+const press = (more = {}) => ({ shiftKey: false, altKey: false, ctrlKey: false, metaKey: false, ...more });
+
+test("it sends with Enter, or with the modifier where that is set or there is no Shift, and says which", () => {
+  assert.equal(isSending(press()), true);
+  assert.equal(isSending(press({ shiftKey: true })), false);
+  assert.deepEqual(keyWords(), { hint: "Enter sends, Shift+Enter breaks the line", sends: "Enter" });
+  set("sendWithModifier", true);
+  assert.equal(isSending(press()), false);
+  assert.equal(isSending(press({ ctrlKey: true })), true);
+  assert.match(keyWords().hint, /^(⌘ |Ctrl\+)Enter sends, Enter breaks the line$/);
+  set("sendWithModifier", false);
+  globalThis.matchMedia = () => ({ matches: true });
+  assert.equal(isSending(press()), false);
+  assert.equal(isSending(press({ metaKey: true })), true);
+  assert.deepEqual(keyWords(), { hint: "Enter breaks the line", sends: "" });
+  delete globalThis.matchMedia;
 });
 
 test("it takes the second half of a double click for no wish to stop", () => {

@@ -10,6 +10,7 @@ let banner;
 let mark;
 let answer;
 let said;
+let page;
 
 beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout", "Date"] });
@@ -35,9 +36,9 @@ beforeEach(() => {
       this.kind = "";
     },
   };
-  const page = {
+  page = {
     root: { dataset: {} }, banner, say: (text) => said.push(text), dispatch: () => {}, before: () => null,
-    thread: () => ({ turns: [], generations: {} }), conversation: { id: "1", url: "/c/1/" },
+    thread: () => ({ turns: [], generations: {} }), conversation: { id: "1", url: "/c/1/", drafts: { clearOutbox: () => {} } },
   };
   mark = { hidden: true, word: { textContent: "" }, querySelector: () => mark.word };
   line = new Line(page, mark);
@@ -98,6 +99,39 @@ test("it tells a lost connection from a browser that is offline", () => {
   navigator.onLine = true;
   line.tick();
   assert.match(banner.text, /^Connection lost/);
+});
+
+test("a question that may have been sent is stopped after it was sent again", () => {
+  const stop = { type: "turn.stop", turn_id: "t1" };
+  const question = { type: "turn.create", turn_id: "t1", text: "Why?" };
+  page.thread = () => ({ turns: [{ id: "t1", status: "sending" }], generations: {} });
+  Wire.all[0].open();
+  line.ask(question);
+  assert.equal(line.withdraw("t1"), false);
+  line.stopWaiting("t1");
+  assert.deepEqual(Wire.all[0].sent, [question, stop]);
+  lose();
+  assert.match(banner.text, /It will be stopped then\.$/);
+  Wire.all.at(-1).open();
+  assert.deepEqual(Wire.all.at(-1).sent, [question, stop]);
+});
+
+test("what was accepted meanwhile is not stopped when the line comes back", () => {
+  Wire.all[0].open();
+  line.ask({ type: "turn.create", turn_id: "t1", text: "Why?" });
+  line.stopWaiting("t1");
+  line.settle("t1");
+  lose();
+  Wire.all.at(-1).open();
+  assert.deepEqual(Wire.all.at(-1).sent, []);
+});
+
+test("the page knows while the line is lost", () => {
+  Wire.all[0].open();
+  lose();
+  assert.equal(page.root.dataset.lost, "true");
+  Wire.all.at(-1).open();
+  assert.equal(page.root.dataset.lost, undefined);
 });
 
 test("sockets that never open are blocked, however often somebody asks for a try", () => {

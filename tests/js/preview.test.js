@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { previewLine } from "../../static/js/preview_line.js";
+import { longLine, previewLine } from "../../static/js/preview_line.js";
 
 const preview = {
   input_tokens: 412, max_output_tokens: 4096, is_cut: false, cost_usd: "0.0018", dropped_turns: 0, confirm: false,
@@ -28,4 +28,8 @@ test("it says that the answer is cut and what is left out", () => {
 test("it gives the reason when nothing may be sent", () => {
   const refusal = { code: "budget_exceeded", detail: "Used up.", resets_at: null };
   assert.equal(previewLine({ ...preview, refusal }), "Used up.");
+});
+
+test("it says how many tokens a message has that is too long to be sent", () => {
+  assert.equal(longLine({ breakdown: { message: 808 } }, 1.5), "≈ 1,212 tokens; about 808 can be sent");
 });

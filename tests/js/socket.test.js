@@ -51,6 +51,20 @@ test("it keeps a question until the server has spoken about it, and sends it aga
   assert.deepEqual(Wire.all[2].sent, []);
 });
 
+test("a question can be taken back until it was sent, and not after", () => {
+  socket.send({ type: "turn.create", turn_id: "t1", text: "Why?" });
+  assert.equal(socket.withdraw("t1"), true);
+  Wire.all[0].open();
+  assert.deepEqual(Wire.all[0].sent, []);
+  socket.send({ type: "turn.create", turn_id: "t2", text: "How?" });
+  assert.equal(socket.withdraw("t2"), false);
+  Wire.all[0].cut();
+  assert.equal(socket.withdraw("t2"), false);
+  mock.timers.tick(1_000);
+  Wire.all[1].open();
+  assert.deepEqual(Wire.all[1].sent, [{ type: "turn.create", turn_id: "t2", text: "How?" }]);
+});
+
 test("it does not repeat what is no question", () => {
   socket.send({ type: "turn.stop", turn_id: "t1" });
   Wire.all[0].open();
