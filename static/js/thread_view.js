@@ -163,6 +163,8 @@ export class ThreadView {
     if (isLive(now.state)) {
       if (live.epoch !== now.epoch || text.length < live.length) live.stream.reset(text);
       else if (text.length > live.length) live.stream.push(text.slice(live.length));
+      // The first words take the place of those that say that they are awaited: in the same frame.
+      if (!live.length) live.stream.flush();
       live.epoch = now.epoch;
       live.length = text.length;
     } else if (!before || isLive(before.state)) {

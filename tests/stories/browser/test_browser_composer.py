@@ -26,6 +26,7 @@ async def test_it_refuses_a_message_over_the_limit_before_anything_is_sent(chat:
     await expect(chat.page.locator("[data-field=count]")).to_have_text(
         "4,001 of 4,000 characters: 1 too many"
     )
+    await expect(chat.page.locator("[data-field=preview]")).to_contain_text("can be sent")
     await chat.page.press("#message", "Enter")
     await expect(chat.page.locator("#live")).to_contain_text("4,001 characters")
     assert await chat.page.locator(".thread .turn").count() == 0

@@ -28,6 +28,40 @@ SHADE = """() => {
 }"""
 
 
+# Where the last question stands in each frame from now on, and in how many its answer says nothing.
+WATCH = """() => {
+  window.tops = [];
+  window.mute = 0;
+  const answer = [...document.querySelectorAll(".answer")].at(-1);
+  const look = () => {
+    mute += answer.querySelector(".thinking").hidden && !answer.querySelector(".prose").textContent;
+    tops.push([...document.querySelectorAll(".question")].at(-1).getBoundingClientRect().top);
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+MOVED = "() => Math.max(...tops) - Math.min(...tops)"
+# How much the words on what is waited for would make the answer grow.
+GROWN = """() => {
+  const answer = [...document.querySelectorAll(".answer")].at(-1);
+  const words = answer.querySelector(".thinking-of");
+  const before = answer.getBoundingClientRect().height;
+  words.textContent = "Waiting for the model to answer.";
+  const grown = answer.getBoundingClientRect().height - before;
+  words.textContent = "";
+  return grown;
+}"""
+# How far from the right edge a paragraph in Hebrew begins.
+HEBREW = """() => {
+  const line = document.createElement("p");
+  line.textContent = "שלום, world";
+  document.querySelector(".prose").append(line);
+  const words = document.createRange();
+  words.selectNodeContents(line);
+  return line.getBoundingClientRect().right - words.getBoundingClientRect().right;
+}"""
+
+
 async def bottom(element: Locator) -> float:
     box = await element.bounding_box()
     assert box is not None
@@ -40,6 +74,11 @@ async def test_it_lets_the_reader_scroll_up_while_text_arrives(chat: Chat) -> No
     await chat.ask("Go on for long", "demo:20-700-5")
     scroller = chat.page.locator(".thread-scroll")
     await chat.page.wait_for_function("() => document.querySelector('.thread-scroll').scrollTop > 150")
+    # A key moves the view in small steps: the text that comes with each must not undo them.
+    await scroller.click(position={"x": 20, "y": 100})
+    await chat.page.keyboard.press("PageUp")
+    await expect(chat.page.locator(".jump")).to_be_visible()
+    await chat.page.click(".jump")
     await scroller.hover()
     await chat.page.mouse.wheel(0, -140)
     await expect(chat.page.locator(".jump")).to_be_visible()
@@ -54,6 +93,15 @@ async def test_it_lets_the_reader_scroll_up_while_text_arrives(chat: Chat) -> No
     await chat.until("completed")
     rest = await scroller.evaluate("e => e.scrollHeight - e.scrollTop - e.clientHeight")
     assert rest < 4
+    # At the end of a long thread, too, a short answer comes and ends without moving anything.
+    await chat.ask("A short one", "demo:300-6-20")
+    await expect(chat.answer.locator(".thinking")).to_be_visible()
+    await chat.page.evaluate(WATCH)
+    assert abs(await chat.page.evaluate(GROWN)) < 1
+    await chat.until("completed")
+    assert await chat.page.evaluate(MOVED) < 2
+    assert await chat.page.evaluate("() => mute") == 0
+    assert await chat.page.evaluate(HEBREW) < 2
 
 
 @in_both
@@ -70,6 +118,11 @@ async def test_it_offers_a_drawer_on_a_phone(chat: Chat) -> None:
     await example.click()
     await expect(chat.page.locator("#message")).to_have_value((await example.text_content() or "").strip())
     assert not [frame for frame in chat.frames if "turn.create" in frame]
+    # As if it had been typed.
+    await chat.page.keyboard.press("ControlOrMeta+z")
+    await expect(chat.page.locator("#message")).to_have_value("")
+    await chat.page.keyboard.press("ControlOrMeta+Shift+z")
+    await expect(chat.page.locator("#message")).not_to_have_value("")
     # A keyboard that covers the page, as on iOS: only the visual viewport shrinks.
     composer = chat.page.locator(".composer")
     await chat.page.evaluate(KEYBOARD, 480)

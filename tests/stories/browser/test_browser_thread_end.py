@@ -18,6 +18,10 @@ AT_THE_END = """() => {
   const { scrollHeight, scrollTop, clientHeight } = document.querySelector(".thread-scroll");
   return scrollHeight > 2 * clientHeight && scrollHeight - scrollTop - clientHeight < 2;
 }"""
+OVERFLOW = """() => {
+  const { scrollHeight, clientHeight } = document.querySelector(".thread-scroll");
+  return scrollHeight - clientHeight;
+}"""
 PLACES = """async () => {
   await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
   const last = document.querySelector(".turn:last-child");
@@ -66,6 +70,8 @@ async def test_an_empty_composer_stands_at_the_foot_of_a_phone(chat: Chat, brows
         return 844 - box["y"] - box["height"]
 
     assert await free() <= 16
+    # Nor is there anything to scroll.
+    assert await page.evaluate(OVERFLOW) == 0
     # Clear of a notch and of the bar at the foot.
     session = await context.new_cdp_session(page)
     edges = {"top": 47, "right": 0, "bottom": 34, "left": 0}
