@@ -17,6 +17,9 @@ export const characters = (text) => {
   return count;
 };
 
+/** The beginning of a text, of so many characters. @param {string} text @param {number} count */
+export const firstOf = (text, count) => (text.length <= count ? text : [...text.slice(0, 2 * count)].slice(0, count).join(""));
+
 /** What can be sent and kept: neither halves of a character nor the sign that ends strings. @param {string} text */
 export const sendable = (text) => (text.toWellFormed?.() ?? text).replaceAll("\0", "");
 

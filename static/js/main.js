@@ -8,7 +8,7 @@ import { Asking } from "./asking.js";
 import { Banner } from "./banner.js";
 import { BudgetNews } from "./budget_news.js";
 import { CatchUp } from "./catch_up.js";
-import { Composer } from "./composer.js";
+import { Composer, firstOf } from "./composer.js";
 import { copy, copyCodeIn } from "./copying.js";
 import { one } from "./elements.js";
 import { Effects } from "./effects.js";
@@ -114,7 +114,8 @@ const preview = new SendPreview(one("[data-field=preview]", HTMLElement), {
 });
 const lens = new Lens({
   id: () => conversation.id,
-  text: () => composer.text,
+  // It goes into an address.
+  text: () => firstOf(composer.text, composer.limit),
   parameters: () => picker.parameters(),
   say,
   fail: (text) => banner.show(text, "bad"),

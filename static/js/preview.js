@@ -1,7 +1,7 @@
 // @ts-check
 // Asks the server what the message in the composer would take, a moment after each change.
 
-import { characters } from "./composer.js";
+import { characters, firstOf } from "./composer.js";
 import { keyWords } from "./composing.js";
 import { longLine, previewLine } from "./preview_line.js";
 import { request } from "./server.js";
@@ -47,7 +47,7 @@ export class SendPreview {
     const [text, limit] = [this.page.text(), this.page.limit()];
     const length = characters(text);
     // Of one that cannot be sent, the part that could tells how many tokens it has.
-    const body = new URLSearchParams({ text: length > limit ? start(text, limit) : text, model, ...(longest ? { max_output_tokens: String(longest) } : {}) });
+    const body = new URLSearchParams({ text: firstOf(text, limit), model, ...(longest ? { max_output_tokens: String(longest) } : {}) });
     try {
       const preview = await request("POST", `${url}preview/`, body, { signal: this.running.signal });
       if (length > limit) this.#show(longLine(preview, length / limit), "long");
@@ -69,6 +69,3 @@ export class SendPreview {
     this.line.dataset.level = level;
   }
 }
-
-/** @param {string} text @param {number} length in characters, as the server counts them */
-const start = (text, length) => [...text.slice(0, 2 * length)].slice(0, length).join("");

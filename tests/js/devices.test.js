@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { isSecondPress, sendable } from "../../static/js/composer.js";
+import { firstOf, isSecondPress, sendable } from "../../static/js/composer.js";
 import { isComposed, isSending, keyWords } from "../../static/js/composing.js";
 import { isFilesOnly } from "../../static/js/files.js";
 import { heightLeft } from "../../static/js/keyboard.js";
@@ -57,4 +57,10 @@ test("it makes room for a keyboard, not for a pinch nor for a bar that comes and
 
 test("it sends no half characters, which no encoding knows", () => {
   assert.equal(sendable("a\ud800b\0c 😀"), "a\ufffdbc 😀");
+});
+
+test("it cuts a text that is too long where the server would, not in the middle of a character", () => {
+  assert.equal(firstOf("a😀b", 2), "a😀");
+  assert.equal(firstOf("ab", 2), "ab");
+  assert.equal(firstOf("日本語", 2), "日本");
 });
