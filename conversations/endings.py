@@ -44,6 +44,7 @@ def finish(claim: Claim, outcome: Outcome) -> Ended | None:
             turn=Turn(turn_id=claim.turn_id),
             model=claim.profile.model_id,
             temperature=claim.request.temperature,
+            attempts=claim.attempt,
             input_estimate_tokens=claim.input_estimate_tokens,
             output_cap_tokens=claim.output_cap_tokens,
             **claim.parts.columns(),

@@ -46,6 +46,7 @@ class Receipt(Part):
     charged: bool
     first_token_ms: int | None
     duration_ms: int | None
+    attempts: int | None = None
     temperature: float | None = None
     model: str
     model_label: str

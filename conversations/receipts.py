@@ -41,7 +41,8 @@ def receipt(generation: Generation, settlement: Settlement | None) -> Receipt:
 
     ``charged`` False: the house bears it, or nothing was used. ``breakdown``: what the input consisted of,
     our shares of the provider's figure. ``expected_rest_tokens``: of an answer that was cut, else None.
-    ``temperature``: what the model was called with, None where it takes none.
+    ``temperature``: what the model was called with, None where it takes none. ``attempts``: calls of the
+    provider that it took.
     """
     entry = settlement.entry if settlement else None
     figures = None
@@ -59,6 +60,7 @@ def _receipt(generation: Generation, figures: Receipt | None, rest: int | None) 
         "expected_rest_tokens": rest,
         "first_token_ms": generation.first_token_ms,
         "duration_ms": generation.duration_ms,
+        "attempts": generation.attempts,
         "temperature": generation.temperature,
         "model": generation.model,
         "model_label": model_label(generation.model),

@@ -59,6 +59,7 @@ class ReceiptSerializer(serializers.Serializer[Any]):
     )
     first_token_ms = serializers.IntegerField(allow_null=True)
     duration_ms = serializers.IntegerField(allow_null=True)
+    attempts = serializers.IntegerField(help_text="Calls of the provider that it took.")
     temperature = serializers.FloatField(allow_null=True, help_text="null: the model takes none.")
     model = serializers.CharField()
     model_label = serializers.CharField(help_text="As the picker calls it.")

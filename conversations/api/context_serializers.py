@@ -62,6 +62,7 @@ class SummaryReceiptSerializer(serializers.Serializer[Any]):
             "expected_rest_tokens",
             "first_token_ms",
             "duration_ms",
+            "attempts",
             "temperature",
             "model",
             "model_label",

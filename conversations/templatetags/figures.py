@@ -11,6 +11,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from django import template
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -142,6 +143,7 @@ class Row:
     label: str
     value: str
     kind: str = ""  # "part": of the row above; "sum": a total
+    href: str = ""  # where the value leads
 
 
 @register.filter
@@ -181,12 +183,16 @@ def receipt_rows(receipt: Mapping[str, Any]) -> list[Row]:
         rows.append(Row("First token after", duration(receipt["first_token_ms"])))
     if receipt["duration_ms"] is not None:
         rows.append(Row("Generation time", duration(receipt["duration_ms"])))
+    if receipt.get("attempts", 0) > 1:
+        rows.append(Row("Attempts", str(receipt["attempts"])))
     rows.append(Row("Model", receipt["model_label"]))
     rows.append(Row("Model id", receipt["model"], "part"))
     if receipt.get("temperature") is not None and receipt["total_tokens"]:
         rows.append(Row("Temperature", f"{receipt['temperature']:g}", "part"))
     if receipt["estimated"]:
         rows.append(Row("Estimated", "the provider has not reported"))
+    if entry_id := receipt.get("entry_id"):
+        rows.append(Row("Ledger entry", f"…{entry_id[-8:]}", href=reverse("usage_entry", args=[entry_id])))
     return rows
 
 

@@ -112,6 +112,7 @@ def entry_context(user: User, entry_id: uuid.UUID, *, now: datetime) -> dict[str
     )
     figures = {
         **receipt(entry),
+        "entry_id": None,  # this page is where it leads
         "first_token_ms": generation.first_token_ms if generation else None,
         "duration_ms": generation.duration_ms if generation else None,
         "model": entry.model,

@@ -2,9 +2,10 @@
 // The receipt of an answer as rows. conversations/templatetags/figures.py makes the same rows on the server.
 
 import { duration, figure, modelName, money, rate } from "./format.js";
+import { entryPage } from "./server.js";
 
 /**
- * @typedef {{ label: string, value: string, kind: "" | "part" | "sum" }} Row
+ * @typedef {{ label: string, value: string, kind: "" | "part" | "sum", href?: string }} Row
  * @param {import("./thread.js").Receipt} receipt @returns {Row[]}
  */
 export function receiptRows(receipt) {
@@ -33,6 +34,7 @@ export function receiptRows(receipt) {
   if (receipt.duration_ms !== null && receipt.duration_ms !== undefined) {
     rows.push({ label: "Generation time", value: duration(receipt.duration_ms), kind: "" });
   }
+  if ((receipt.attempts ?? 0) > 1) rows.push({ label: "Attempts", value: String(receipt.attempts), kind: "" });
   rows.push({ label: "Model", value: receipt.model_label ?? modelName(receipt.model), kind: "" });
   rows.push({ label: "Model id", value: receipt.model, kind: "part" });
   if (typeof receipt.temperature === "number" && receipt.total_tokens) {
@@ -40,6 +42,9 @@ export function receiptRows(receipt) {
   }
   if (receipt.estimated) {
     rows.push({ label: "Estimated", value: "the provider has not reported", kind: "" });
+  }
+  if (receipt.entry_id) {
+    rows.push({ label: "Ledger entry", value: `…${receipt.entry_id.slice(-8)}`, kind: "", href: entryPage(receipt.entry_id) });
   }
   return rows;
 }

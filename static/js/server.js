@@ -61,3 +61,6 @@ export const conversationUrl = (id) => `/api/v1/conversations/${id}/`;
 
 /** The page of a conversation. @param {string} id */
 export const conversationPage = (id) => `/c/${id}/`;
+
+/** The page of a ledger entry. @param {string} id */
+export const entryPage = (id) => `/usage/entries/${id}/`;

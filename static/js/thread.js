@@ -13,6 +13,7 @@ import { joinContinuation } from "./continuation.js";
  * @property {string} model @property {boolean} [charged] @property {Record<string, any> | null} [rates]
  * @property {number | string | null} [price_version] @property {Record<string, number> | null} [breakdown]
  * @property {number | null} [expected_rest_tokens] @property {string} [model_label] @property {number | null} [temperature]
+ * @property {number} [attempts] @property {string | null} [entry_id]
  *
  * @typedef {object} Problem
  * @property {string} code @property {string} detail @property {any[]} [options] @property {string} [resets_at]

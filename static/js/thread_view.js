@@ -237,14 +237,19 @@ export class ThreadView {
     state.replaceChildren(icon(name), word);
     if (!generation.receipt) return;
     field(element, "receipt-line").textContent = receiptLine(generation.receipt);
-    const rows = receiptRows(generation.receipt).map(({ label, value, kind }) => {
+    const rows = receiptRows(generation.receipt).map(({ label, value, kind, href }) => {
       const row = document.createElement("tr");
       row.className = kind;
       const head = document.createElement("th");
       head.scope = "row";
       head.textContent = label;
       const cell = document.createElement("td");
-      cell.textContent = value;
+      if (href) {
+        const link = document.createElement("a");
+        link.href = href;
+        link.textContent = value;
+        cell.append(link);
+      } else cell.textContent = value;
       row.append(head, cell);
       return row;
     });

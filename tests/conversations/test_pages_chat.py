@@ -247,6 +247,11 @@ def test_it_writes_receipts_as_the_scripts_do() -> None:
     warm = figures.receipt_rows({**receipt, "temperature": 1.0})[-1]
     assert (warm.label, warm.value) == ("Temperature", "1")
     assert figures.receipt_rows({**receipt, "temperature": 0.7, "total_tokens": 0})[-1].label == "Model id"
+    entry_id = "01a201ee-7586-707d-a521-b9f7a8588550"
+    twice = figures.receipt_rows({**receipt, "attempts": 2, "entry_id": entry_id})
+    assert figures.Row("Attempts", "2") in twice
+    assert twice[-1] == figures.Row("Ledger entry", "…a8588550", href=f"/usage/entries/{entry_id}/")
+    assert "Attempts" not in [row.label for row in figures.receipt_rows({**receipt, "attempts": 1})]
     assert figures.duration(125_000) == "2 min 5 s"
 
 

@@ -57,6 +57,11 @@ test("it lists cached and thinking tokens as parts", () => {
   assert.equal(receiptRows({ ...RECEIPT, temperature: 1.0 }).at(-1)?.value, "1");
   assert.equal(receiptRows({ ...RECEIPT, temperature: 0.7, total_tokens: 0 }).at(-1)?.label, "Model id");
   assert.equal(receiptRows({ ...RECEIPT, temperature: null }).at(-1)?.label, "Model id");
+  assert.ok(!receiptRows({ ...RECEIPT, attempts: 1, entry_id: null }).some(({ label }) => /Attempts|Ledger/.test(label)));
+  const twice = receiptRows({ ...RECEIPT, attempts: 2, entry_id: "01a201ee-7586-707d-a521-b9f7a8588550" });
+  assert.ok(twice.some((row) => row.label === "Attempts" && row.value === "2"));
+  const entry = { label: "Ledger entry", value: "…a8588550", kind: "", href: "/usage/entries/01a201ee-7586-707d-a521-b9f7a8588550/" };
+  assert.deepEqual(twice.at(-1), entry);
   assert.ok(receiptRows({ ...RECEIPT, cost_usd: null }).some((row) => row.value === "price unknown"));
 });
 

@@ -67,6 +67,7 @@ async def test_it_shows_the_first_word_soon_after_it_is_sent_again(
         assert time.monotonic() - sent < 2.0
         end = await client.until_end()
     assert end["receipt"]["first_token_ms"] < 2000
+    assert end["receipt"]["attempts"] == 2
     await assert_books_balance()
 
 

@@ -35,10 +35,12 @@ async def test_it_shows_the_same_page_after_a_reload(chat: Chat) -> None:
     assert await chat.page.locator("[data-replaced]").count() == 0
     streamed = await chat.prose.inner_html()
     receipt = await chat.answer.locator(".receipt").inner_text()
+    rows = await chat.answer.locator("[data-field=receipt-rows]").inner_html()
     await chat.reload()
     assert await chat.prose.inner_html() == streamed
     # What is out of sight is painted, and so has words to show, only a frame later.
     await expect(chat.answer.locator(".receipt")).to_have_text(receipt, use_inner_text=True)
+    assert await chat.answer.locator("[data-field=receipt-rows]").inner_html() == rows
     await expect(chat.page.locator(".rail-item[aria-current]")).to_have_count(1)
 
 

@@ -45,7 +45,7 @@ async def test_it_regenerates_with_a_temperature_and_keeps_the_old_version(chat:
     await chat.until("completed")
     assert (await Generation.objects.aget(model="demo:friendly")).temperature == 0.35
     await chat.answer.locator(".receipt summary").click()
-    await expect(chat.answer.locator("[data-field=receipt-rows] tr").last).to_have_text("Temperature0.35")
+    await expect(chat.answer.locator("[data-field=receipt-rows]")).to_contain_text("Temperature0.35")
     second = await chat.text()
     assert second != first
     await chat.answer.get_by_role("button", name="Previous version").click()
