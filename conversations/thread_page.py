@@ -23,7 +23,7 @@ from conversations.continuing import options_of, problem_of
 from conversations.events import Event
 from conversations.feedback import verdicts_on
 from conversations.markdown import to_html
-from conversations.models import Conversation, Generation, Preferences, Turn
+from conversations.models import Conversation, Generation, Preferences, State, Turn
 from conversations.notes import Note, notes_of
 from conversations.rail import rail
 from conversations.receipts import Receipt, receipts
@@ -52,6 +52,8 @@ ENDED_WORDS = {
     "interrupted": ("Interrupted", "alert"),
     "failed": ("No answer", "alert"),
 }
+# A model that came to its limit has said so with success.
+CUT = ("Cut at the length limit", "square")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +123,18 @@ class Answered:
 
     @property
     def ended_word(self) -> str:
-        return ENDED_WORDS.get(self.generation.state if self.generation else "", ("", ""))[0]
+        return self._ended[0]
 
     @property
     def ended_icon(self) -> str:
-        return ENDED_WORDS.get(self.generation.state if self.generation else "", ("", "check"))[1]
+        return self._ended[1]
+
+    @property
+    def _ended(self) -> tuple[str, str]:
+        state = self.generation.state if self.generation else ""
+        if state == State.COMPLETED and self.continue_option:
+            return CUT
+        return ENDED_WORDS.get(state, ("", "check"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,8 @@ export class Composer {
     this.limit = Number(form.dataset.limit);
     this.mode = "send";
     this.sentAtMs = -Infinity;
+    /** By the last word of the server: only it knows, so that a press still asks, and hears what helps. */
+    this.isRefused = false;
     this.button.addEventListener("click", (event) => {
       if (this.mode === "stop" && isSecondPress(/** @type {PointerEvent} */ (event), performance.now() - this.sentAtMs)) event.preventDefault();
     });
@@ -108,11 +110,20 @@ export class Composer {
     this.refresh();
   }
 
+  /** @param {boolean} isRefused what stands here would not be let through */
+  setRefused(isRefused) {
+    if (isRefused === this.isRefused) return;
+    this.isRefused = isRefused;
+    this.#nameButton();
+    this.refresh();
+  }
+
   #nameButton() {
     const [name, key] = this.mode === "stop" ? ["Stop the answer", "Esc"] : ["Send", keyWords().sends];
     this.button.setAttribute("aria-label", name);
     this.button.title = key ? `${name.split(" ")[0]} (${key})` : name;
-    this.button.setAttribute("aria-description", key === "Esc" ? "Escape" : key);
+    const refused = this.mode === "send" && this.isRefused;
+    this.button.setAttribute("aria-description", refused ? "Over a budget. Press to see what helps." : key === "Esc" ? "Escape" : key);
   }
 
   #begin() {
@@ -132,7 +143,7 @@ export class Composer {
       ? `${figure(length)} of ${figure(this.limit)} characters: ${figure(length - this.limit)} too many`
       : `${figure(length)} of ${figure(this.limit)} characters`;
     this.field.setAttribute("aria-invalid", String(over));
-    const unable = this.mode === "send" && (over || !this.text.trim());
+    const unable = this.mode === "send" && (over || this.isRefused || !this.text.trim());
     this.button.setAttribute("aria-disabled", String(unable));
   }
 

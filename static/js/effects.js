@@ -1,7 +1,7 @@
 // @ts-check
 // What the page has to carry out when the thread has changed.
 
-import { liveGeneration, shownText } from "./thread.js";
+import { isCut, liveGeneration, shownText } from "./thread.js";
 import { setting } from "./settings.js";
 import { markDone } from "./title.js";
 
@@ -75,8 +75,10 @@ export class Effects {
     if (generation.receipt) meter.addReceipt(generation.receipt);
     const text = shownText(generation);
     const words = text.split(/\s+/).filter(Boolean).length;
-    if (generation.state === "completed") announcer.ended(generationId, text, `Response complete, ${words} words`);
-    else if (generation.state === "stopped") say("Stopped. What came is kept.");
+    if (generation.state === "completed") {
+      const end = isCut(generation) ? "Cut at the length limit" : "Response complete";
+      announcer.ended(generationId, text, `${end}, ${words} words`);
+    } else if (generation.state === "stopped") say("Stopped. What came is kept.");
     else announcer.alert(generation.error?.detail ?? "The answer was interrupted.");
     markDone();
   }

@@ -110,7 +110,10 @@ const preview = new SendPreview(one("[data-field=preview]", HTMLElement), {
   url: () => conversation.url,
   parameters: () => picker.parameters(),
   limit: () => composer.limit,
-  onPreview: (found) => lens.compare(found),
+  onPreview: (found) => {
+    composer.setRefused(Boolean(found?.refusal));
+    if (found) lens.compare(found);
+  },
 });
 const lens = new Lens({
   id: () => conversation.id,

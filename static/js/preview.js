@@ -12,7 +12,7 @@ export class SendPreview {
   /**
    * @param {HTMLElement} line
    * @param {{ text: () => string, url: () => string, parameters: () => { model?: string, max_output_tokens?: number }, limit: () => number,
-   *   onPreview: (preview: import("./preview_line.js").Preview) => void }} page
+   *   onPreview: (preview: import("./preview_line.js").Preview | null) => void }} page null: nothing is known
    */
   constructor(line, page) {
     this.line = line;
@@ -60,6 +60,7 @@ export class SendPreview {
   }
 
   #showHint() {
+    this.page.onPreview(null);
     this.#show(keyWords().hint, "");
   }
 

@@ -69,6 +69,9 @@ const LIVE = new Set(["queued", "running", "streaming", "waiting"]);
 /** @param {string} state */
 export const isLive = (state) => LIVE.has(state);
 
+/** Whether the model came to its limit: it has said so with success. @param {Pick<Generation, "state" | "options">} generation */
+export const isCut = ({ state, options }) => state === "completed" && options.some(({ action }) => action === "continue");
+
 /** @returns {Thread} */
 export const emptyThread = () => ({ turns: [], generations: {} });
 

@@ -10,7 +10,7 @@ import { receiptRows } from "./receipt.js";
 import { enhance } from "./enhance.js";
 import { fragment, sanitise } from "./sanitise.js";
 import { StreamView } from "./stream_view.js";
-import { isLive, shownText } from "./thread.js";
+import { isCut, isLive, shownText } from "./thread.js";
 import { labelOf, showContinue, showNotes, showWait } from "./wait_view.js";
 import { isBrief, waitTitle } from "./wait_words.js";
 
@@ -21,6 +21,7 @@ const ENDED = {
   interrupted: { word: "Interrupted", icon: "alert" },
   failed: { word: "No answer", icon: "alert" },
 };
+const CUT = { word: "Cut at the length limit", icon: "square" };
 export class ThreadView {
   /**
    * @param {HTMLElement} root @param {HTMLTemplateElement} template
@@ -232,7 +233,7 @@ export class ThreadView {
 
   /** @param {HTMLElement} element @param {import("./thread.js").Generation} generation */
   #ended(element, generation) {
-    const { word, icon: name } = ENDED[/** @type {keyof typeof ENDED} */ (generation.state)];
+    const { word, icon: name } = isCut(generation) ? CUT : ENDED[/** @type {keyof typeof ENDED} */ (generation.state)];
     const state = field(element, "state-word");
     state.replaceChildren(icon(name), word);
     if (!generation.receipt) return;

@@ -74,6 +74,8 @@ def test_it_shows_questions_as_text_and_answers_as_html(browser: Client, alice: 
     assert "Why &lt;b&gt;?" in page
     assert "<p><strong>So</strong></p>" in page
     assert "Response complete" in page
+    Generation.objects.update(finish_reason="length")
+    assert "Cut at the length limit" in body(browser, f"/c/{conversation.pk}/")
 
 
 def test_it_shows_a_live_answer_as_raw_text_with_its_place(browser: Client, alice: User) -> None:

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { reduce } from "../../static/js/reduce.js";
-import { emptyThread, isBusy, liveGeneration, newGeneration, shownText } from "../../static/js/thread.js";
+import { emptyThread, isBusy, isCut, liveGeneration, newGeneration, shownText } from "../../static/js/thread.js";
 import { play } from "./play.js";
 
 const TURN = "t1";
@@ -23,6 +23,13 @@ test("it shows a question before the server has answered", () => {
   const { thread } = play([ask]);
   assert.deepEqual(thread.turns.map((turn) => [turn.text, turn.status]), [["Why?", "sending"]]);
   assert.equal(isBusy(thread), true);
+});
+
+test("it tells an answer that was cut from a whole one", () => {
+  const { thread } = play([ask, accepted, started, delta(1, "x"), completed("x", 1)]);
+  assert.equal(isCut(answer(thread)), false);
+  const cut = { ...completed("x", 1), options: [{ action: "continue", label: "Continue" }] };
+  assert.equal(isCut(answer(play([ask, accepted, started, delta(1, "x"), cut]).thread)), true);
 });
 
 test("it shows a question once however often it is sent", () => {

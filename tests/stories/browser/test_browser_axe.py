@@ -183,7 +183,7 @@ async def test_no_refusal_has_a_grave_fault(chat: Chat, alice: User) -> None:
     await check(chat, "confirmation")
     await limit(alice, 200)
     await chat.page.get_by_role("button", name="Keep editing").click()
-    await chat.page.click(".send")
+    await chat.page.click(".send", force=True)
     await expect(offer).to_contain_text("Resets in")
     await check(chat, "refused by a budget")
     await chat.page.get_by_role("button", name=re.compile("shorter answer")).click()

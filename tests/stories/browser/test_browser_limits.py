@@ -76,9 +76,15 @@ async def test_it_sends_a_shorter_answer_instead(chat: Chat, alice: User) -> Non
     await expect(offer).to_contain_text("needs at least")
     await expect(offer.locator("[data-field=offer-reset]")).to_contain_text("Resets in")
     await expect(chat.page.locator("#message")).to_have_value("Why?")
+    send = chat.page.locator(".send")
+    await expect(send).to_have_attribute("aria-disabled", "true")
+    await expect(send).to_have_attribute("aria-description", re.compile("see what helps"))
     await offer.get_by_role("button", name=re.compile("shorter answer")).click()
     await chat.until("completed")
     await expect(chat.page.locator(".thread .question-text:visible")).to_have_text(["Why?"])
+    await limit(alice, 50_000)
+    await chat.page.fill("#message", "And why red?")
+    await expect(send).to_have_attribute("aria-disabled", "false")
 
 
 async def test_it_asks_for_a_higher_limit_and_keeps_the_draft(chat: Chat, alice: User) -> None:

@@ -102,26 +102,35 @@ async def test_it_goes_on_when_the_line_is_cut(chat: Chat) -> None:
 async def test_it_sends_a_question_typed_while_the_line_is_down_once(chat: Chat) -> None:
     await chat.ask("First", "demo:20-10-5")
     await chat.until("completed")
-    blocked = True
+    tries: list[WebSocketRoute] = []
+    is_back = asyncio.Event()
 
     async def gate(route: WebSocketRoute) -> None:
-        if blocked:
+        # After the first try of a page the next one hangs: failing ones would be taken for a block, and the
+        # question would go by a plain request.
+        tries.append(route)
+        if len(tries) == 1:
             await route.close(code=3001)
-        else:
+            return
+        await is_back.wait()
+        if route is tries[-1]:
             route.connect_to_server()
 
     await chat.page.route_web_socket("**/ws/**", gate)
     await chat.reload()
     await chat.ask("Second", "demo:20-10-5")
     await expect(chat.page.locator(".banner")).to_contain_text("will be sent")
+    await expect(chat.page.locator(".thinking:visible")).to_have_text("Not sent yet", use_inner_text=True)
+    tries.clear()
     await chat.reload()
     await expect(chat.page.locator(".question").last).to_contain_text("Second")
     await expect(chat.page.locator("#message")).to_have_value("")
     await chat.page.fill("#message", "Third")
+    tries.clear()
     await chat.reload()
     await expect(chat.page.locator("#message")).to_have_value("Third")
     await expect(chat.page.locator(".banner")).to_contain_text("will be sent")
-    blocked = False
+    is_back.set()
     # A try of its own may come first, and then the button is gone.
     await chat.page.locator("[data-field=banner-action]").dispatch_event("click")
     await chat.until("completed")
