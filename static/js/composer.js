@@ -121,9 +121,16 @@ export class Composer {
   #nameButton() {
     const [name, key] = this.mode === "stop" ? ["Stop the answer", "Esc"] : ["Send", keyWords().sends];
     this.button.setAttribute("aria-label", name);
-    this.button.title = key ? `${name.split(" ")[0]} (${key})` : name;
     const refused = this.mode === "send" && this.isRefused;
-    this.button.setAttribute("aria-description", refused ? "Over a budget. Press to see what helps." : key === "Esc" ? "Escape" : key);
+    // Without a key there is nothing to say but the name, which is said already.
+    const words = {
+      title: key && `${name.split(" ")[0]} (${key})`,
+      "aria-description": refused ? "Over a budget. Press to see what helps." : key === "Esc" ? "Escape" : key,
+    };
+    for (const [attribute, value] of Object.entries(words)) {
+      if (value) this.button.setAttribute(attribute, value);
+      else this.button.removeAttribute(attribute);
+    }
   }
 
   #begin() {
