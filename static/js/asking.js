@@ -2,6 +2,7 @@
 // Asking: a question, another wording, another version; and what to do when the server refuses one.
 
 import { editQuestion } from "./edit.js";
+import { newId } from "./new_id.js";
 import { isBusy, liveGeneration } from "./thread.js";
 
 // Nothing that lets this message through now; where a person's limits are, and a higher one is asked for.
@@ -37,7 +38,7 @@ export class Asking {
   send(order) {
     const { page } = this;
     this.#clear();
-    const frame = { type: "turn.create", turn_id: crypto.randomUUID(), ...page.parameters(), ...order };
+    const frame = { type: "turn.create", turn_id: newId(), ...page.parameters(), ...order };
     page.conversation.drafts.writeOutbox(frame);
     // From here on the outbox keeps it: a page loaded before it is accepted must not bring it back as a draft too.
     page.conversation.drafts.write("");
@@ -87,7 +88,7 @@ export class Asking {
   again(kind, turnId, parameters) {
     const { dispatch, thread, scroll } = this.page;
     this.#clear();
-    dispatch({ turn_id: turnId, generation_id: crypto.randomUUID(), ...parameters, type: `local.${kind}` });
+    dispatch({ turn_id: turnId, generation_id: newId(), ...parameters, type: `local.${kind}` });
     if (thread().turns.at(-1)?.id === turnId) scroll.pin();
   }
 
@@ -121,7 +122,7 @@ export class Asking {
     const { page } = this;
     this.#clear();
     const frame = {
-      new_turn_id: crypto.randomUUID(), ...page.parameters(), ...changes, type: "turn.edit", turn_id: turnId, text,
+      new_turn_id: newId(), ...page.parameters(), ...changes, type: "turn.edit", turn_id: turnId, text,
     };
     this.editedBy.set(frame.new_turn_id, turnId);
     page.conversation.drafts.writeOutbox(frame);
@@ -210,7 +211,7 @@ export class Asking {
     if (type === "turn.create") {
       // What has been typed since belongs to it; another text is another question.
       const text = composer.text.trim() ? composer.text : fields.text;
-      this.send({ ...fields, text, turn_id: text === frame.text ? fields.turn_id : crypto.randomUUID() });
+      this.send({ ...fields, text, turn_id: text === frame.text ? fields.turn_id : newId() });
     } else if (type === "turn.switch") this.redirect("switch", fields.turn_id, fields.model, fields.confirm);
     else if (type === "turn.edit") this.#resend(fields.turn_id, fields.text, fields);
     else this.again(changes.model ? "regenerate" : type.slice("turn.".length), fields.turn_id, fields);

@@ -16,11 +16,27 @@ export async function markdownOf(generation, url) {
   return response.text();
 }
 
+/** Over plain http, as in many a house, browsers give scripts no clipboard, but the command still works. @param {string} text */
+function copyByCommand(text) {
+  const focused = document.activeElement;
+  const field = document.createElement("textarea");
+  field.className = "sr-only";
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  const isCopied = document.execCommand("copy");
+  field.remove();
+  if (focused instanceof HTMLElement) focused.focus({ preventScroll: true });
+  if (!isCopied) throw new Error("refused");
+}
+
 /** @param {string | Promise<string>} text @param {Element | null | undefined} button @param {(text: string) => void} say */
 export async function copy(text, button, say) {
   let word = "Copied";
   try {
-    await navigator.clipboard.writeText(await text);
+    const words = await text;
+    if (navigator.clipboard) await navigator.clipboard.writeText(words);
+    else copyByCommand(words);
   } catch {
     word = "Copying did not work";
   }

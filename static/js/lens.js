@@ -3,6 +3,7 @@
 
 import { LensPanel } from "./lens_panel.js";
 import { isBeingMade, summaryText } from "./lens_words.js";
+import { newId } from "./new_id.js";
 import { conversationUrl, request } from "./server.js";
 import { SummaryOffer } from "./summary_offer.js";
 
@@ -124,7 +125,7 @@ export class Lens {
 
   /** Summarise the older messages. @param {string} [model] @returns {Promise<boolean>} whether there is a summary now */
   async summarise(model) {
-    const order = { summary_id: crypto.randomUUID(), model: model ?? this.page.parameters().model ?? "" };
+    const order = { summary_id: newId(), model: model ?? this.page.parameters().model ?? "" };
     this.news = null;
     try {
       this.#heard(await request("POST", `${conversationUrl(this.page.id())}summary/`, order));

@@ -21,6 +21,8 @@ export class StickToBottom {
     this.keeper = 0;
     /** Whether the view stood at the end before them; null while there are none. @type {boolean | null} */
     this.wasPinned = null;
+    /** Empty px below the end, where something could not keep its place otherwise: what is shown has become short. */
+    this.room = 0;
     /** Puts what is kept where it belongs. */
     this.correct = () => {};
     this.lastTop = scroller.scrollTop;
@@ -56,6 +58,7 @@ export class StickToBottom {
   /** Go to the end and stay there. */
   pin() {
     this.#release();
+    this.#leave(0);
     this.pinned = true;
     this.follow();
     this.#show(false);
@@ -86,8 +89,14 @@ export class StickToBottom {
     let top = this.scroller.scrollTop;
     change();
     this.correct = () => {
-      wanted -= this.scroller.scrollTop - top;
+      // Up, and at the end all the same: the text has become shorter, the reader did not scroll.
+      if (this.scroller.scrollTop > top || this.#distance > 1) wanted -= this.scroller.scrollTop - top;
       this.scroller.scrollTop += element.getBoundingClientRect().top - wanted;
+      const tooLow = Math.ceil(element.getBoundingClientRect().top - wanted);
+      if (tooLow > 0) {
+        this.#leave(this.room + tooLow);
+        this.scroller.scrollTop += tooLow;
+      }
       top = this.scroller.scrollTop;
       this.lastTop = top;
       this.lastHeight = this.scroller.scrollHeight;
@@ -138,6 +147,13 @@ export class StickToBottom {
     }, HOLD_MS);
   }
 
+  /** @param {number} room below the end */
+  #leave(room) {
+    if (room === this.room) return;
+    this.room = room;
+    this.scroller.style.setProperty("--room-below", `${room}px`);
+  }
+
   #release() {
     clearTimeout(this.#holding);
     this.#holding = undefined;
@@ -158,6 +174,8 @@ export class StickToBottom {
     const comesBack = scrollTop > this.lastTop || scrollHeight < this.lastHeight;
     this.lastTop = scrollTop;
     this.lastHeight = scrollHeight;
+    // Out of sight it can go unseen.
+    if (this.room && this.#distance >= this.room) this.#leave(0);
     if (wentUp && (isAsked || this.#distance > 4)) this.#unpin();
     else if (!this.pinned && comesBack && this.#distance < NEAR_PX) this.pin();
   }

@@ -33,3 +33,29 @@ test("it says that the browser, or the server, did not let it", async () => {
   await copy(Promise.reject(new Error("404")), null, (text) => said.push(text));
   assert.deepEqual(said, ["Copying did not work", "Copying did not work"]);
 });
+
+test("it copies by command where the page has no clipboard, as over plain http", async () => {
+  const said = [];
+  Object.defineProperty(globalThis.navigator, "clipboard", { value: undefined, configurable: true });
+  globalThis.HTMLElement = class {
+    focus() {
+      globalThis.document.activeElement = this;
+    }
+  };
+  const button = new HTMLElement();
+  const fields = [];
+  let copied = "";
+  globalThis.document = {
+    activeElement: button,
+    createElement: () => ({ select: () => (document.activeElement = fields[0]), remove: () => fields.pop() }),
+    body: { append: (field) => fields.push(field) },
+    execCommand: (command) => {
+      if (command === "copy") copied = document.activeElement.value;
+      return copied !== "secret";
+    },
+  };
+  await copy("words", null, (text) => said.push(text));
+  assert.deepEqual([copied, fields.length, document.activeElement === button], ["words", 0, true]);
+  await copy("secret", null, (text) => said.push(text));
+  assert.deepEqual(said, ["Copied", "Copying did not work"]);
+});

@@ -20,7 +20,15 @@ class Scroller {
   clientHeight = 500;
   children = [];
   listeners = {};
-  style = {};
+  style = {
+    setProperty: (name, value) => {
+      assert.equal(name, "--room-below");
+      this.scrollHeight += parseFloat(value) - this.room;
+      this.room = parseFloat(value);
+      this.scrollTop = this.#top;
+    },
+  };
+  room = 0;
   #top = 0;
   get scrollTop() {
     return this.#top;
@@ -186,4 +194,18 @@ test("it shows a question where it was", () => {
   scroll.show(element, -120);
   assert.equal(scroller.scrollTop, 820);
   assert.equal(scroll.pinned, false);
+});
+
+test("it leaves room below what has become too short to keep its place", () => {
+  // The end of the text before a wording that is 300 px shorter than the one before it.
+  const element = { getBoundingClientRect: () => ({ top: 50 + 1400 - scroller.scrollTop }) };
+  scroll.keep(element, () => {
+    scroller.scrollHeight -= 300;
+    scroller.scrollTo(scroller.scrollTop);
+  });
+  assert.equal(element.getBoundingClientRect().top, -50);
+  assert.equal(scroller.room, 300);
+  scroller.scrollTo(1100);
+  assert.equal(scroller.room, 0);
+  assert.equal(scroller.scrollTop, 1100);
 });

@@ -23,6 +23,8 @@ from tests.stories.browser.chat import Chat
 from tests.stories.site import Site, Web
 
 FOLDER = Path(__file__).parent
+# This machine as another one sees it: browsers take no page for secure that plain http brings from there.
+NETWORK_NAME = "chatsite.test"
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +36,7 @@ def bundle() -> None:
 @pytest.fixture(scope="session")
 def served(django_db_setup: None, bundle: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     """One server for all stories of this process: starting one takes longer than most stories."""
-    made = Site(tmp_path_factory.mktemp("site"))
+    made = Site(tmp_path_factory.mktemp("site"), ALLOWED_HOSTS=f"localhost,127.0.0.1,{NETWORK_NAME}")
     try:
         yield made.start_web()
     finally:
@@ -69,7 +71,8 @@ class Browsers:
             await browser.close()
 
     async def _chromium(self) -> Browser:
-        return await self._playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+        arguments = [*ARGUMENTS, f"--host-resolver-rules=MAP {NETWORK_NAME} 127.0.0.1"]
+        return await self._playwright.chromium.launch(executable_path=find_chromium(), args=arguments)
 
     async def _firefox(self) -> Browser:
         program = find_firefox()

@@ -1,14 +1,17 @@
-"""Without sockets, and without scripts: the answer comes all the same."""
+"""Without sockets, without scripts, over plain http in the house: the answer comes all the same."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
+from django.contrib.auth.models import User
 from playwright.async_api import Browser, expect
 
 from conversations.models import Generation, Turn
 from tests.stories.browser.chat import Chat, in_both
+from tests.stories.browser.conftest import NETWORK_NAME, Complaints
+from tests.stories.site import Web
 
 pytestmark = [pytest.mark.browser, pytest.mark.story]
 
@@ -93,4 +96,25 @@ async def test_it_decides_a_wait_without_scripts(chat: Chat, browser: Browser) -
     await page.get_by_role("button", name=re.compile("^Use Demo now")).click()
     await expect(page.locator(".notes")).to_contain_text("as you chose")
     await expect(page.locator(".receipt summary")).to_contain_text("Response complete")
+    await context.close()
+
+
+async def test_it_works_on_another_machine_over_plain_http(
+    browser: Browser, web: Web, alice: User, complaints: Complaints
+) -> None:
+    """There browsers keep the clipboard and the making of ids from scripts."""
+    context = await browser.new_context()
+    page = await context.new_page()
+    complaints.watch(page)
+    chat = Chat(page, f"http://{NETWORK_NAME}:{web.address.rpartition(':')[2]}")
+    await chat.sign_in(alice)
+    assert await page.evaluate("() => isSecureContext") is False
+    await chat.ask("Show me code", "demo:friendly")
+    await chat.until("completed")
+    await chat.answer.locator("[data-action=copy]").click()
+    await expect(chat.answer.locator("[data-action=copy]")).to_contain_text("Copied")
+    await page.focus("#message")
+    await page.keyboard.press("Control+V")
+    pasted = await page.locator("#message").input_value()
+    assert pasted.strip() == (await Generation.objects.aget()).text.strip()
     await context.close()
