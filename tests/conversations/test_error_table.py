@@ -189,7 +189,7 @@ async def test_each_failure_has_its_state_its_words_and_its_price(
         assert SECRET_WORDS not in json.dumps(waiting)
         if row.hint is not None:
             assert row.hint <= seconds_until_retry(waiting, asked_at)
-            assert waiting["wait_seconds"] <= row.hint * 1.2 + 1
+            assert waiting["wait_seconds"] <= row.hint * 1.2 + 1.1
         await scripted_socket.send("turn.stop", turn_id=turn_id)
         await scripted_socket.until_end()
         if row.retry == "choice":

@@ -60,8 +60,9 @@ class Walk:
             self.failed.append(f"asked elsewhere: {url}")
 
     def _request_failed(self, url: str, why: str) -> None:
-        # Who leaves a page does not wait for what it has just asked.
-        if not (self._is_leaving and why in ("net::ERR_ABORTED", "NS_BINDING_ABORTED")):
+        # Who leaves a page does not wait for what it has just asked; a page drops what it asked of a draft.
+        is_dropped = self._is_leaving or url.endswith("/preview/")
+        if not (is_dropped and why in ("net::ERR_ABORTED", "NS_BINDING_ABORTED")):
             self.failed.append(f"{url}: {why}")
 
     def _response(self, response: Response) -> None:
