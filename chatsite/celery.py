@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_embedded_init, setup_logging, worker_init
+from celery.signals import beat_embedded_init, setup_logging, worker_init, worker_ready
+from celery.worker import state
 
 from chatsite.logs import set_up_worker_logging
 
@@ -21,7 +23,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 setup_logging.connect(set_up_worker_logging)
 
-PARENT_WATCH_SECONDS = 0.5
+WATCH_SECONDS = 0.5
 _worker_pid = 0
 
 
@@ -41,5 +43,22 @@ def follow_worker(**_: Any) -> None:
 
 def _end_without(worker: int) -> None:
     while os.getppid() == worker:  # the kernel announces a parent's end to nobody
-        time.sleep(PARENT_WATCH_SECONDS)
+        time.sleep(WATCH_SECONDS)
     os._exit(1)
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]  # celery ships no types
+def follow_beat(sender: Any, **_: Any) -> None:
+    """Ends the worker when its beat was killed: without one nothing that is due would be done, and nobody
+    would notice. Who started the worker starts both again.
+    """
+    beat = getattr(sender.controller, "beat", None)
+    if beat is not None:
+        threading.Thread(target=_end_after, args=(beat,), name="beat watch", daemon=True).start()
+
+
+def _end_after(beat: Any) -> None:
+    while beat.is_alive():
+        time.sleep(WATCH_SECONDS)
+    if state.should_stop is None:  # else the worker has ended it
+        os.kill(os.getpid(), signal.SIGTERM)

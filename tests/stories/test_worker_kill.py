@@ -1,4 +1,4 @@
-"""A worker that is killed leaves nothing behind: its beat would go on beside that of the next one."""
+"""A worker and its beat end together: neither goes on alone when the other is killed."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ def test_its_beat_ends_with_it(site: Site) -> None:
     os.kill(worker.pid, signal.SIGKILL)  # the process alone, not its group
     worker.wait(10)
     assert psutil.wait_procs([beat], timeout=10)[1] == []
+
+
+def test_it_ends_with_its_beat(site: Site) -> None:
+    """Alone it would do nothing that is due: who watches it starts both again."""
+    worker = site.start_worker()
+    child_of(worker).kill()
+    worker.wait(START_SECONDS)
 
 
 def child_of(worker: Program) -> psutil.Process:
