@@ -93,7 +93,7 @@ export class StickToBottom {
       if (this.scroller.scrollTop > top || this.#distance > 1) wanted -= this.scroller.scrollTop - top;
       this.scroller.scrollTop += element.getBoundingClientRect().top - wanted;
       const tooLow = Math.ceil(element.getBoundingClientRect().top - wanted);
-      if (tooLow > 0) {
+      if (tooLow > 1) {
         this.#leave(this.room + tooLow);
         this.scroller.scrollTop += tooLow;
       }
@@ -151,7 +151,8 @@ export class StickToBottom {
   #leave(room) {
     if (room === this.room) return;
     this.room = room;
-    this.scroller.style.setProperty("--room-below", `${room}px`);
+    // Not by a custom property: all that is inside would inherit it, and be styled anew.
+    this.scroller.style.paddingBlockEnd = room ? `${room}px` : "";
   }
 
   #release() {

@@ -20,14 +20,13 @@ class Scroller {
   clientHeight = 500;
   children = [];
   listeners = {};
-  style = {
-    setProperty: (name, value) => {
-      assert.equal(name, "--room-below");
-      this.scrollHeight += parseFloat(value) - this.room;
-      this.room = parseFloat(value);
+  style = Object.defineProperty({}, "paddingBlockEnd", {
+    set: (value) => {
+      this.scrollHeight += (parseFloat(value) || 0) - this.room;
+      this.room = parseFloat(value) || 0;
       this.scrollTop = this.#top;
     },
-  };
+  });
   room = 0;
   #top = 0;
   get scrollTop() {
