@@ -23,18 +23,22 @@ def browser(client: Client, alice: User) -> Client:
 def chat(user: User, title: str, question: str = "q", answer: str = "a", **values: object) -> Conversation:
     conversation = Conversation.objects.create(owner=user, title=title, **values)
     turn = Turn.objects.create(conversation=conversation, turn_id=uuid.uuid4(), text=question)
-    turn.chosen = Generation.objects.create(
-        conversation=conversation,
-        turn=turn,
-        model="demo:friendly",
-        wanted_output_tokens=9,
-        state=State.COMPLETED,
-        text=answer,
-    )
+    turn.chosen = version(turn, answer)
     turn.save()
     conversation.head_turn = turn
     conversation.save()
     return conversation
+
+
+def version(turn: Turn, text: str) -> Generation:
+    return Generation.objects.create(
+        conversation=turn.conversation,
+        turn=turn,
+        model="demo:friendly",
+        wanted_output_tokens=9,
+        state=State.COMPLETED,
+        text=text,
+    )
 
 
 def titles(client: Client, **query: str) -> list[str]:
@@ -81,14 +85,7 @@ def test_it_leads_to_the_place(browser: Client, alice: User) -> None:
     )
     assert f"/c/{made.pk}/{place.replace('&', '&amp;')}#turn-" in browser.get("/?q=danube").content.decode()
     assert browser.get("/search/?q=travels").json()["results"][0]["url"] == f"/c/{made.pk}/"
-    other = Generation.objects.create(
-        conversation=made,
-        turn=turn,
-        model="demo:friendly",
-        wanted_output_tokens=9,
-        state=State.COMPLETED,
-        text="Elbe",
-    )
+    other = version(turn, "Elbe")
     assert f"&answer={other.pk}#" in browser.get("/search/?q=elbe").json()["results"][0]["url"]
 
 
